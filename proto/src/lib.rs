@@ -2,6 +2,13 @@
 //! Clock readings and entropy are arguments.
 
 pub mod command;
+pub mod cookie;
+mod crypto;
 pub mod id;
+pub mod keyring;
+pub mod login;
+pub mod seal;
 pub mod session;
+pub mod ticket;
 pub mod time;
+pub mod wire;

@@ -1,0 +1,174 @@
+//! Cookie secrets as operators give them: oauth2-proxy's decoding, and which ones peers refuse.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use ring::digest;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::crypto::{Key256, derive};
+use crate::id::KeyId;
+
+/// Salt of everything derived from a cookie secret.
+const SALT: &[u8] = b"conclave cookie secret/1";
+
+/// What oauth2-proxy takes: the three AES key lengths.
+const LENGTHS: [usize; 3] = [16, 24, 32];
+
+/// Fewest bytes of a secret that also guards the peer port: 128 bits.
+const MIN_PEER_BYTES: usize = 16;
+
+/// Go's `base64.RawURLEncoding`: no padding, and stray bits in the last character do not matter.
+const GO_RAW_URL: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+/// Secrets printed in oauth2-proxy's documentation, samples and charts, and their usual stand-ins:
+/// anyone can try them. Compared without case and surrounding white space.
+const PUBLISHED: &[&str] = &[
+    "OQINaROshtE9TcZkNAm-5Zs2Pv3xaWytBmc5W7sPX7w=",
+    "0123456789abcdef",
+    "0123456789abcdef0123456789abcdef",
+    "1234567890123456",
+    "12345678901234567890123456789012",
+    "abcdefghijklmnop",
+    "abcdefghijklmnopqrstuvwxyz012345",
+    "secretsecretsecret",
+    "secretsecretsecretsecret",
+    "changemechangeme",
+    "changemechangemechangemechangeme",
+    "passwordpassword",
+];
+
+/// Why a cookie secret was refused. Never carries the secret.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("must be 16, 24 or 32 bytes, raw or as URL-safe base64, but is {bytes} bytes; make one with `openssl rand -base64 32 | tr -- '+/' '-_'`")]
+pub struct InvalidCookieSecret {
+    /// Length of what was given, decoded where it decodes.
+    pub bytes: usize,
+}
+
+/// Why a cookie secret cannot guard the port between replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum WeakCookieSecret {
+    /// Too little to guess.
+    #[error("has fewer than {MIN_PEER_BYTES} bytes, which is too few to guard the peer port")]
+    Short,
+    /// One byte over and over.
+    #[error("repeats one byte, which cannot guard the peer port")]
+    Repeated,
+    /// Anyone can look it up.
+    #[error("is a published placeholder, which cannot guard the peer port")]
+    Placeholder,
+}
+
+/// What is accepted but should be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SecretWarning {
+    /// 16 hexadecimal digits hold 64 bits, not 128.
+    #[error("is 16 hexadecimal digits, which is only 64 bits of secret: use 32 random bytes")]
+    HexDigits,
+}
+
+/// One cookie secret. Wiped on drop, never printed.
+#[derive(Clone)]
+pub struct CookieSecret {
+    literal: Zeroizing<String>,
+    bytes: Zeroizing<Vec<u8>>,
+    id: KeyId,
+}
+
+impl CookieSecret {
+    /// Takes a secret as oauth2-proxy does: trailing `=` off, URL-safe base64 if that gives 16, 24 or
+    /// 32 bytes, else the literal bytes. White space around it (the newline of a file) does not
+    /// count, except where the literal has a valid length only with it.
+    pub fn parse(literal: &str) -> Result<Self, InvalidCookieSecret> {
+        let trimmed = literal.trim();
+        let bytes = decode(trimmed);
+        let fits = LENGTHS.contains(&bytes.len()) || LENGTHS.contains(&literal.len());
+        if !fits || bytes.is_empty() {
+            return Err(InvalidCookieSecret { bytes: bytes.len() });
+        }
+        let id = derive(SALT, &bytes, "key id/1", &[]);
+        Ok(Self {
+            literal: Zeroizing::new(literal.to_owned()),
+            id: KeyId::from_bytes([id[0], id[1], id[2], id[3]]),
+            bytes,
+        })
+    }
+
+    /// Whether this secret may guard the peer port, from which every session could be taken.
+    pub fn check_for_peers(&self) -> Result<Vec<SecretWarning>, WeakCookieSecret> {
+        let trimmed = self.literal.trim();
+        if self.bytes.len() < MIN_PEER_BYTES {
+            return Err(WeakCookieSecret::Short);
+        }
+        let repeats = |bytes: &[u8]| bytes.windows(2).all(|pair| pair[0] == pair[1]);
+        if repeats(&self.bytes) || repeats(trimmed.as_bytes()) {
+            return Err(WeakCookieSecret::Repeated);
+        }
+        let published = |known: &&str| known.eq_ignore_ascii_case(trimmed) || decode(known).as_slice() == &**self.bytes;
+        if PUBLISHED.iter().any(published) {
+            return Err(WeakCookieSecret::Placeholder);
+        }
+        let hex = trimmed.len() == 16 && trimmed.bytes().all(|b| b.is_ascii_hexdigit());
+        Ok(if hex { vec![SecretWarning::HexDigits] } else { Vec::new() })
+    }
+
+    /// Names this secret without revealing it.
+    pub fn key_id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The secret as configured.
+    pub fn literal(&self) -> &str {
+        &self.literal
+    }
+
+    /// The decoded bytes of the trimmed secret: what every key is derived from.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Seed of the Ed25519 certificate authority for the peer port; equal on every replica that
+    /// holds this secret.
+    pub fn peer_ca_seed(&self) -> [u8; 32] {
+        *self.derive("peer ca/1", &[])
+    }
+
+    /// A key for one purpose.
+    pub(crate) fn derive(&self, purpose: &str, context: &[&[u8]]) -> Key256 {
+        derive(SALT, &self.bytes, purpose, context)
+    }
+}
+
+impl fmt::Debug for CookieSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CookieSecret({})", self.id)
+    }
+}
+
+/// Decodes as oauth2-proxy does. Go's decoder skips line breaks wherever they stand.
+fn decode(secret: &str) -> Zeroizing<Vec<u8>> {
+    let encoded: Zeroizing<String> =
+        Zeroizing::new(secret.trim_end_matches('=').chars().filter(|c| !matches!(c, '\r' | '\n')).collect());
+    let decoded = GO_RAW_URL.decode(encoded.as_bytes()).map(Zeroizing::new);
+    match decoded {
+        Ok(bytes) if LENGTHS.contains(&bytes.len()) => bytes,
+        Ok(_) | Err(_) => Zeroizing::new(secret.as_bytes().to_vec()),
+    }
+}
+
+/// SHA-256, for names that are derived from public values.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    out
+}
