@@ -1,1 +1,29 @@
-//! placeholder
+//! The harness of the scenarios: real `conclave` processes, real providers and gateways, real faults.
+
+use std::path::PathBuf;
+
+pub mod browser;
+pub mod disks;
+pub mod http;
+pub mod jar;
+pub mod links;
+pub mod ports;
+pub mod process;
+pub mod provider;
+pub mod report;
+pub mod scale;
+pub mod timing;
+pub mod workdir;
+
+/// Why a scenario could not go on.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Root of the repository.
+pub fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the package lies in the repository")
+}
+
+/// Cargo's target directory.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository().join("target"), PathBuf::from)
+}

@@ -1,0 +1,104 @@
+//! Disks whose power can be cut: ext4 on loop devices.
+
+use std::path::{Path, PathBuf};
+
+use crate::process::run;
+use crate::workdir::WorkDir;
+use crate::{Failure, repository};
+
+/// Room for a store with its 16 MiB segments and a snapshot; the image is sparse.
+const SIZE: &str = "1500M";
+
+/// One disk, mounted. Dropping it unmounts it.
+#[derive(Debug)]
+pub struct Disk {
+    image: PathBuf,
+    mount: PathBuf,
+    mounted: bool,
+}
+
+impl Disk {
+    /// Makes, formats and mounts a disk. Needs root.
+    pub fn make(dir: &WorkDir, name: &str) -> Result<Self, Failure> {
+        let image = dir.join(&format!("{name}.img"));
+        run("truncate", &["-s".as_ref(), SIZE.as_ref(), image.as_os_str()])?;
+        run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_os_str()])?;
+        let mut disk = Self { image, mount: dir.sub(&format!("{name}.mnt")), mounted: false };
+        disk.mount()?;
+        Ok(disk)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.mount
+    }
+
+    /// Mounts it, which replays its journal.
+    pub fn mount(&mut self) -> Result<(), Failure> {
+        run("mount", &["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mount.as_os_str()])?;
+        self.mounted = true;
+        Ok(())
+    }
+
+    /// Unmounts it; whoever used it must be dead.
+    pub fn unmount(&mut self) -> Result<(), Failure> {
+        run("umount", &[&self.mount])?;
+        self.mounted = false;
+        Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if self.mounted {
+            let _ = run("umount", &["-l".as_ref(), self.mount.as_os_str()]);
+        }
+        let _ = std::fs::remove_file(&self.image);
+    }
+}
+
+/// Cuts the power of all disks at once.
+pub fn cut_power(disks: &[Disk]) -> Result<(), Failure> {
+    let script = repository().join("tests/scripts/power_cut.py");
+    let mut args = vec![script.as_os_str()];
+    args.extend(disks.iter().map(|disk| disk.mount.as_os_str()));
+    run("python3", &args).map(drop)
+}
+
+/// Unmounts what a killed earlier run left under `dir`.
+pub fn clear_leftovers(dir: &Path) -> Result<(), Failure> {
+    let mounts = std::fs::read_to_string("/proc/mounts")?;
+    let stale = mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|at| Path::new(at).starts_with(dir));
+    for at in stale {
+        run("umount", &["-l", at])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// The instrument itself: what was synced survives a cut, what was not is gone.
+    #[test]
+    fn a_power_cut_drops_what_was_not_synced() {
+        let place = crate::target_dir().join("scenarios/disks");
+        clear_leftovers(&place).expect("cleared");
+        let dir = WorkDir::fresh("disks");
+        let mut disks = [Disk::make(&dir, "one").expect("root, and a loop device")];
+        let synced = disks[0].path().join("synced");
+        let mut file = std::fs::File::create(&synced).expect("created");
+        file.write_all(b"kept").expect("written");
+        file.sync_all().expect("synced");
+        file.write_all(b" and lost").expect("written");
+        std::fs::write(disks[0].path().join("unsynced"), b"lost").expect("written");
+        cut_power(&disks).expect("cut");
+        assert!(file.sync_all().is_err(), "a disk without power takes no write");
+        drop(file);
+        disks[0].unmount().expect("unmounted");
+        disks[0].mount().expect("mounted");
+        assert_eq!(std::fs::read(&synced).expect("there"), b"kept");
+        assert!(!disks[0].path().join("unsynced").exists());
+    }
+}

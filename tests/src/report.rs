@@ -1,0 +1,141 @@
+//! One row per scenario in `target/report/`: what was asked, what ran, what came out.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::scale::Scale;
+use crate::timing;
+
+/// How a scenario ended. One that neither passed nor failed did not reach its end: no pass either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Began and has not ended.
+    Unknown,
+    /// Every check held.
+    Passed,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// Name of the scenario, with a suffix where one file holds several.
+    pub scenario: String,
+    /// The count that the full run asks for.
+    pub asked: usize,
+    /// The count of this run.
+    pub ran: usize,
+    /// What is counted.
+    pub unit: String,
+    /// Name and value of each figure.
+    pub figures: Vec<(String, String)>,
+    /// The seed of its random choices.
+    pub seed: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+    /// Its end.
+    pub verdict: Verdict,
+}
+
+/// A scenario under way: leaves a row with verdict `unknown` until [`Scenario::passed`].
+#[derive(Debug)]
+pub struct Scenario {
+    row: Row,
+    begun: Instant,
+    /// Counts and choices.
+    pub scale: Scale,
+}
+
+impl Scenario {
+    /// Begins `name`, which does `full` times `unit` in a full run and at least `least` times here.
+    pub fn begin(name: &str, full: usize, least: usize, unit: &str) -> Self {
+        let scale = Scale::from_env();
+        let ran = scale.count(full, least);
+        let row = Row {
+            scenario: name.to_owned(),
+            asked: full,
+            ran,
+            unit: unit.to_owned(),
+            figures: Vec::new(),
+            seed: scale.seed(),
+            seconds: 0.0,
+            verdict: Verdict::Unknown,
+        };
+        println!("{name}: {ran} of {full} {unit}, SEED={}", scale.seed());
+        let scenario = Self { row, begun: timing::now(), scale };
+        scenario.write();
+        scenario
+    }
+
+    /// How often this run repeats.
+    pub fn count(&self) -> usize {
+        self.row.ran
+    }
+
+    /// Adds a figure and prints it.
+    pub fn figure(&mut self, name: &str, value: impl Display) {
+        println!("{}: {name}: {value}", self.row.scenario);
+        self.row.figures.push((name.to_owned(), value.to_string()));
+    }
+
+    /// Every check held.
+    pub fn passed(mut self) {
+        self.row.verdict = Verdict::Passed;
+        self.row.seconds = self.begun.elapsed().as_secs_f64();
+        println!("{}: passed in {:.1} s", self.row.scenario, self.row.seconds);
+        self.write();
+    }
+
+    fn write(&self) {
+        let dir = report_dir();
+        std::fs::create_dir_all(&dir).expect("the target directory can be written");
+        let text = serde_json::to_string_pretty(&self.row).expect("a row is plain data");
+        std::fs::write(dir.join(format!("{}.json", self.row.scenario)), text).expect("the row can be written");
+    }
+}
+
+/// The directory of the rows.
+pub fn report_dir() -> PathBuf {
+    crate::target_dir().join("report")
+}
+
+/// All rows in `dir`, by name.
+pub fn rows(dir: &Path) -> std::io::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == "json") {
+            let text = std::fs::read_to_string(&path)?;
+            rows.push(serde_json::from_str(&text).map_err(std::io::Error::other)?);
+        }
+    }
+    rows.sort_by(|a: &Row, b: &Row| a.scenario.cmp(&b.scenario));
+    Ok(rows)
+}
+
+/// The rows as a Markdown table.
+pub fn table(rows: &[Row]) -> String {
+    let mut text = String::from("| Scenario | Verdict | Ran | Full count | Seconds | Seed | Figures |\n");
+    text.push_str("|---|---|---|---|---|---|---|\n");
+    for row in rows {
+        let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let verdict = match row.verdict {
+            Verdict::Passed => "passed",
+            Verdict::Unknown => "NOT PASSED",
+        };
+        text.push_str(&format!(
+            "| {} | {verdict} | {} {} | {} | {:.1} | {} | {} |\n",
+            row.scenario,
+            row.ran,
+            row.unit,
+            row.asked,
+            row.seconds,
+            row.seed,
+            figures.join("; ")
+        ));
+    }
+    text
+}
