@@ -1,1 +1,4 @@
-//! placeholder
+//! Conclave's process: configuration, HTTP, login and actors around the replicated store.
+
+pub mod clock;
+pub mod config;

@@ -1,0 +1,456 @@
+//! The typed configuration: what every other part of the process reads. Built once at start by `config::load`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use conclave_proto::id::{PeerName, ProviderId, SiteId};
+use conclave_proto::time::Ttl;
+
+pub mod listen;
+pub mod secret;
+
+pub use listen::ListenAddress;
+pub use secret::{Secret, SecretSource, SecretUnreadable};
+
+/// Everything the process was told, checked as a whole.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The service listener (`http_address`, or `https_address` where TLS files are set).
+    pub http: HttpConfig,
+    /// Peers, the store and its limits.
+    pub cluster: ClusterConfig,
+    /// The listener for operators; `None` = off.
+    pub admin_address: Option<ListenAddress>,
+    /// Further plain listener for `/metrics` (`metrics_address`); `None` = off.
+    pub metrics_address: Option<ListenAddress>,
+    /// Which headers say what the original request was.
+    pub gateway: GatewaySettings,
+    /// Health endpoints.
+    pub health: HealthConfig,
+    /// Logs.
+    pub logging: LoggingConfig,
+    /// How long to keep accepting after going unready, before the stop.
+    pub drain_delay: Ttl,
+    /// What each site asks of a session; exactly one can be set today, named `default`.
+    pub sites: Vec<SiteConfig>,
+    /// Who vouches for people; exactly one can be set today.
+    pub providers: Vec<ProviderConfig>,
+    /// What to say in the log at start: options mapped, ignored or not served yet, and warnings.
+    pub notices: Vec<Notice>,
+}
+
+/// The service listener.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Where to listen; `None` = no plain listener (`http_address` empty or `-`).
+    pub address: Option<ListenAddress>,
+    /// Set where `tls_cert_file`/`tls_key_file` are: the service then speaks HTTPS only, here.
+    pub tls: Option<TlsConfig>,
+    /// 308 to https for requests that came without it.
+    pub force_https: bool,
+    /// Header that carries the request id.
+    pub request_id_header: String,
+    /// Whether `;` separates query parameters.
+    pub allow_query_semicolons: bool,
+}
+
+/// The HTTPS listener.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// PEM certificate chain.
+    pub cert_file: PathBuf,
+    /// PEM private key.
+    pub key_file: PathBuf,
+    /// Refuse TLS 1.2.
+    pub only_tls13: bool,
+}
+
+/// Peers, the store and its limits.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// This replica's name: one of `peers`, or a fixed name for a cluster of one.
+    pub self_name: PeerName,
+    /// All members including this one; empty = a cluster of one without a peer listener.
+    pub peers: Vec<PeerName>,
+    /// Where the peer listener binds.
+    pub peer_address: SocketAddr,
+    /// Where the store lives.
+    pub data_dir: DataDir,
+    /// Cookie secrets as configured, the active one first (`cookie_secret`, then `cookie_secret_previous`).
+    pub cookie_secrets: Vec<Secret<String>>,
+    /// Heartbeat and election times.
+    pub timeouts: TimeoutPreset,
+    /// B: past this age an answer about sessions is 503.
+    pub max_staleness: Ttl,
+    /// What may be added to B while no leader can be asked; 0 = nothing.
+    pub fail_open_max: Ttl,
+    /// A snapshot is due after so many bytes of log.
+    pub snapshot_log_bytes: u64,
+    /// And at most this often.
+    pub snapshot_min_interval: Ttl,
+}
+
+/// The store's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataDir {
+    /// As configured; checked to be writable.
+    Kept(PathBuf),
+    /// A cluster of one could not write there: a temporary directory, so a restart ends all sessions.
+    Temporary {
+        /// The directory in use.
+        path: PathBuf,
+        /// The one that was asked for.
+        wanted: PathBuf,
+        /// Why it could not be had.
+        why: String,
+    },
+}
+
+impl DataDir {
+    /// The directory in use.
+    pub fn path(&self) -> &std::path::Path {
+        match self {
+            Self::Kept(path) | Self::Temporary { path, .. } => path,
+        }
+    }
+}
+
+/// Heartbeat and election times by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeoutPreset {
+    /// Replicas within one region.
+    #[default]
+    Lan,
+    /// Round trips of up to 600 ms.
+    WideArea,
+}
+
+/// Which headers say what the original request was; becomes proto's `GatewayConfig`.
+#[derive(Clone, Debug, Default)]
+pub struct GatewaySettings {
+    /// `none`, `nginx`, `traefik`, `caddy`, `envoy` or `haproxy`; checked.
+    pub kind: String,
+    /// Whether forwarded headers count at all.
+    pub reverse_proxy: bool,
+    /// Trusted sources as given; empty = the default list.
+    pub trusted_proxy_ips: Vec<String>,
+    /// The header with the client's address.
+    pub real_client_ip_header: String,
+}
+
+/// Health endpoints.
+#[derive(Clone, Debug, Default)]
+pub struct HealthConfig {
+    /// Liveness path.
+    pub ping_path: String,
+    /// Only this User-Agent gets an answer on `ping_path`; empty = everyone.
+    pub ping_user_agent: String,
+    /// Readiness path.
+    pub ready_path: String,
+    /// Adds `/liveness_check` and `/readiness_check` for `GoogleHC/1.0`.
+    pub gcp_healthchecks: bool,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Default)]
+pub struct LoggingConfig {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// A tracing filter, such as `info` or `info,conclave=debug`.
+    pub level: String,
+    /// Lines about running (`standard_logging`).
+    pub standard: bool,
+    /// Lines about logins, denials and sign-outs (`auth_logging`).
+    pub auth: bool,
+    /// One line per HTTP request (`request_logging`).
+    pub requests: bool,
+    /// Exact paths without a request line.
+    pub exclude_paths: Vec<String>,
+    /// No request lines for ping and ready.
+    pub silence_ping: bool,
+}
+
+/// The look of log lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What one site asks of a session.
+#[derive(Clone, Debug)]
+pub struct SiteConfig {
+    /// Its name; `default` while only one can be set.
+    pub id: SiteId,
+    /// The provider that its logins go to.
+    pub provider: ProviderId,
+    /// Root of the service's own paths, such as `/oauth2`: begins with a slash, ends without one.
+    pub proxy_prefix: String,
+    /// Session and login cookies.
+    pub cookie: CookieConfig,
+    /// Hosts allowed as absolute return targets, as given (`whitelist_domains`).
+    pub whitelist_domains: Vec<String>,
+    /// Who may come in, as given.
+    pub policy: PolicySettings,
+    /// The callback's full URL, or only its path; `None` = derived from the request.
+    pub redirect_url: Option<String>,
+    /// Send `redirect_url` as it is, without scheme and host.
+    pub relative_redirect_url: bool,
+    /// What the answers and upstream requests carry.
+    pub headers: HeaderConfig,
+    /// Go to the provider without the sign-in page.
+    pub skip_provider_button: bool,
+    /// Answer `{}` with 401/403 instead of pages and redirects on proxied paths.
+    pub force_json_errors: bool,
+    /// Wrap the state in base64url, as some providers need.
+    pub encode_state: bool,
+    /// Status of an allowed check on `/auth`: 202, or 200 for gateways that need it.
+    pub auth_ok_status: u16,
+    /// Text over the sign-in button; `None` = the default, `Some("-")` = none.
+    pub banner: Option<String>,
+    /// Footer of pages; `None` = the default, `Some("-")` = none.
+    pub footer: Option<String>,
+    /// Show the reason of an error on the page.
+    pub show_debug_on_error: bool,
+    /// Fetched from the server side at sign-out; `{id_token}` is replaced.
+    pub backend_logout_url: Option<String>,
+    /// Where allowed requests outside the prefix go, as given.
+    pub upstreams: Vec<String>,
+}
+
+/// Session and login cookies of a site.
+#[derive(Clone, Debug)]
+pub struct CookieConfig {
+    /// Name of the session cookie; login cookies derive theirs from it.
+    pub name: String,
+    /// `Path`.
+    pub path: String,
+    /// Candidates for `Domain`, as given; empty = host only.
+    pub domains: Vec<String>,
+    /// `Secure`.
+    pub secure: bool,
+    /// `HttpOnly`.
+    pub http_only: bool,
+    /// `SameSite` of the session cookie: empty, `lax`, `strict` or `none`.
+    pub same_site: String,
+    /// `SameSite` of login cookies; already falls back to `same_site`.
+    pub login_same_site: String,
+    /// Lifetime of a session and `Max-Age`; zero = browser-session cookie, and the session itself
+    /// lives for `LONGEST_LIFETIME`.
+    pub expire: Ttl,
+    /// Age after which tokens are refreshed; zero = never.
+    pub refresh: Ttl,
+    /// How long a login may take: at most 15 minutes.
+    pub login_expire: Ttl,
+    /// Most login cookies at once: 1 to 5.
+    pub login_limit: usize,
+}
+
+impl CookieConfig {
+    /// How long a session lives from its creation.
+    pub fn session_lifetime(&self) -> Ttl {
+        if self.expire == Ttl::ZERO { conclave_proto::session::LONGEST_LIFETIME } else { self.expire }
+    }
+
+    /// `Max-Age` of the session cookie; `None` = until the browser closes.
+    pub fn max_age(&self) -> Option<Ttl> {
+        (self.expire != Ttl::ZERO).then_some(self.expire)
+    }
+}
+
+/// Who may come in; becomes proto's `Policy`. Everything as given.
+#[derive(Clone, Debug, Default)]
+pub struct PolicySettings {
+    /// `*`, `example.com`, `.example.com`, `*.example.com`.
+    pub email_domains: Vec<String>,
+    /// File of allowed e-mail addresses.
+    pub authenticated_emails_file: Option<PathBuf>,
+    /// At least one is needed, if any is given.
+    pub allowed_groups: Vec<String>,
+    /// `[METHOD]=regex`, `METHOD!=regex`, `regex`, `!=regex`.
+    pub skip_auth_routes: Vec<String>,
+    /// Deprecated path expressions.
+    pub skip_auth_regex: Vec<String>,
+    /// OPTIONS needs no login.
+    pub skip_auth_preflight: bool,
+    /// Client addresses that need no login.
+    pub trusted_ips: Vec<String>,
+    /// Expressions on the URI: 401 JSON instead of the sign-in page.
+    pub api_routes: Vec<String>,
+}
+
+/// What answers and upstream requests carry about a session.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderConfig {
+    /// `X-Auth-Request-User`, `-Email`, `-Preferred-Username`, `-Groups` on answers.
+    pub set_xauthrequest: bool,
+    /// With `set_xauthrequest`, `X-Auth-Request-Access-Token`; upstream, `X-Forwarded-Access-Token`.
+    pub pass_access_token: bool,
+    /// `Authorization: Bearer <ID token>` on answers.
+    pub set_authorization_header: bool,
+    /// The same on upstream requests.
+    pub pass_authorization_header: bool,
+    /// `Authorization: Basic` on answers.
+    pub set_basic_auth: bool,
+    /// `Authorization: Basic` and user headers on upstream requests.
+    pub pass_basic_auth: bool,
+    /// User headers on upstream requests.
+    pub pass_user_headers: bool,
+    /// E-mail in place of the user in `X-Forwarded-User` and Basic.
+    pub prefer_email_to_user: bool,
+    /// Password half of Basic.
+    pub basic_auth_password: Option<Secret<String>>,
+    /// Take a client's own copies of injected headers away.
+    pub skip_auth_strip_headers: bool,
+}
+
+impl HeaderConfig {
+    /// Whether sessions need to keep the access token.
+    pub fn uses_access_token(&self) -> bool {
+        self.pass_access_token
+    }
+}
+
+/// Who vouches for people.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// `default`, or the alpha configuration's `id`.
+    pub id: ProviderId,
+    /// Which implementation.
+    pub kind: ProviderKind,
+    /// Text on the sign-in button.
+    pub display_name: String,
+    /// Issuer exactly as configured (a trailing slash counts).
+    pub issuer_url: String,
+    /// OAuth client identifier, the expected audience.
+    pub client_id: String,
+    /// OAuth client secret; `None` = public client.
+    pub client_secret: Option<SecretSource>,
+    /// Scopes, separated by spaces; defaults already filled in.
+    pub scope: String,
+    /// `prompt` parameter; `None` = not sent.
+    pub prompt: Option<String>,
+    /// `approval_prompt` parameter; `None` = not sent (`prompt` suppresses it).
+    pub approval_prompt: Option<String>,
+    /// `acr_values` parameter.
+    pub acr_values: Option<String>,
+    /// `response_mode` parameter.
+    pub response_mode: Option<String>,
+    /// `resource` parameter.
+    pub resource: Option<String>,
+    /// PKCE.
+    pub pkce: PkceMode,
+    /// Which claims mean what.
+    pub claims: ClaimRules,
+    /// Endpoints given by hand.
+    pub endpoints: EndpointOverrides,
+    /// Checks that were relaxed, and further accepted values.
+    pub verification: VerificationRules,
+    /// PEM files of CAs for calls to the provider; empty = system roots.
+    pub ca_files: Vec<PathBuf>,
+    /// System roots besides `ca_files`.
+    pub use_system_trust_store: bool,
+    /// Do not verify the provider's TLS certificate.
+    pub insecure_skip_tls_verify: bool,
+}
+
+/// Which implementation serves a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Generic OpenID Connect.
+    #[default]
+    Oidc,
+    /// OpenID Connect of Keycloak with roles.
+    KeycloakOidc,
+}
+
+/// Proof key for code exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PkceMode {
+    /// S256 wherever the provider allows it (does not say that it lacks it).
+    #[default]
+    WhereAllowed,
+    /// S256 in any case (`code_challenge_method=S256`).
+    S256,
+    /// `plain`, for a provider that knows nothing else.
+    Plain,
+}
+
+/// Which claims mean what.
+#[derive(Clone, Debug)]
+pub struct ClaimRules {
+    /// E-mail: a claim or a dotted path.
+    pub email: String,
+    /// Groups: a claim or a dotted path.
+    pub groups: String,
+    /// Tried in order for the audience.
+    pub audience: Vec<String>,
+    /// Never ask userinfo for what the ID token lacks.
+    pub skip_userinfo: bool,
+}
+
+/// Endpoints given by hand; discovery's win unless it is skipped.
+#[derive(Clone, Debug, Default)]
+pub struct EndpointOverrides {
+    /// No discovery: what is needed stands here.
+    pub skip_discovery: bool,
+    /// Authorization endpoint.
+    pub login_url: Option<String>,
+    /// Token endpoint.
+    pub redeem_url: Option<String>,
+    /// Userinfo endpoint.
+    pub profile_url: Option<String>,
+    /// Checks access tokens.
+    pub validate_url: Option<String>,
+    /// Signing keys.
+    pub jwks_url: Option<String>,
+    /// PEM public keys in place of `jwks_url`.
+    pub public_key_files: Vec<PathBuf>,
+}
+
+/// Checks that were relaxed, and further accepted values.
+#[derive(Clone, Debug, Default)]
+pub struct VerificationRules {
+    /// Accepted besides `client_id`.
+    pub extra_audiences: Vec<String>,
+    /// Accepted JWS algorithms; empty = what discovery says.
+    pub signing_algs: Vec<String>,
+    /// Take `email_verified: false`.
+    pub allow_unverified_email: bool,
+    /// Do not compare issuers.
+    pub skip_issuer: bool,
+    /// Neither send nor check the nonce: only where it was asked for by name.
+    pub skip_nonce: bool,
+}
+
+/// A line for the log at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How loud.
+    pub level: NoticeLevel,
+    /// The option it is about, in its TOML spelling; empty if about none.
+    pub option: String,
+    /// One sentence, without any secret.
+    pub text: String,
+}
+
+/// How loud a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeLevel {
+    /// For information.
+    Info,
+    /// Something to look at.
+    Warning,
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.option.is_empty() { f.write_str(&self.text) } else { write!(f, "{}: {}", self.option, self.text) }
+    }
+}
