@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, LogIndex, ProcessId, ProviderId, SessionKey, SidKey, SiteId,
-    SubjectKey,
+    AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, LogIndex, MAX_NAME_LEN, ProcessId, ProviderId, SessionKey,
+    SidKey, SiteId, SubjectKey,
 };
+use crate::session::{MAX_SEALED_BODY, MAX_SEALED_LABEL};
 use crate::time::{Timestamp, Ttl};
+use crate::wire::{self, MAX_ROW, Versioned};
 
 /// Version of the encoding of [`Batch`].
 pub const BATCH_SCHEMA: u8 = 1;
@@ -16,6 +18,28 @@ pub const MAX_BATCH_COMMANDS: usize = 64;
 
 /// Most bytes of commands in one entry: with its frame it stays under the store's 128 KiB row.
 pub const MAX_BATCH_BYTES: usize = 120 * 1024;
+
+/// Room that a log row leaves for what the log wraps around a batch: log id, kind and lengths.
+pub const LOG_ROW_FRAME: usize = 1024;
+const _: () = assert!(1 + 8 + 8 + MAX_BATCH_BYTES + LOG_ROW_FRAME <= MAX_ROW);
+
+/// The feature level that this program speaks.
+pub const FEATURE_LEVEL: FeatureLevel = FeatureLevel::new(1);
+
+/// The epoch a cluster is founded in; 0 stands for none.
+pub const FIRST_EPOCH: Epoch = Epoch::new(1);
+
+/// Most secrets a cluster key is wrapped under: two or three during a rotation, with room.
+pub const MAX_ENVELOPES: usize = 16;
+
+/// Longest sealed cluster key in bytes: nonce, key and tag, with room for a later format.
+pub const MAX_SEALED_KEY: usize = 256;
+
+/// Most sessions that one revocation removes at once: bounds one entry's work.
+pub const REVOKE_NOW: usize = 128;
+
+/// Most things that one [`Command::ExpireUpTo`] forgets: bounds one entry's work.
+pub const MAX_EXPIRE: usize = 1024;
 
 /// How long, in log time, the result of a command is remembered and a retry of it is safe; older
 /// commands are refused. A tombstone lives as long.
@@ -64,17 +88,21 @@ pub enum Command {
     CreateSession(CreateSession),
     /// Ends sessions.
     Revoke(Revoke),
-    /// Forgets expired sessions, remembered results, attempts and tombstones.
+    /// Forgets what the entry's clock has passed: expired sessions, those of older epochs, and
+    /// results, attempts, tombstones and not-before marks whose windows are over.
     ExpireUpTo {
-        /// At most so many rows of each kind: bounds one entry's work.
+        /// At most so many things, and never more than [`MAX_EXPIRE`].
         limit: u32,
     },
     /// Wraps the cluster key under further cookie secrets, and drops the named ones.
     SetEnvelopes {
+        /// The epoch whose cluster key the envelopes hold; refused if another began meanwhile, for
+        /// they would lock the new key out.
+        epoch: Epoch,
+        /// Removed, before anything is added.
+        remove: Vec<KeyId>,
         /// Added or replaced, by key id.
         put: Vec<KeyEnvelope>,
-        /// Removed.
-        remove: Vec<KeyId>,
     },
     /// Begins a new epoch with a new cluster key: ends every session.
     Rekey {
@@ -104,6 +132,7 @@ pub struct KeyEnvelope {
     /// Which secret opens it.
     pub key_id: KeyId,
     /// AEAD ciphertext (see `keyring`).
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
@@ -127,8 +156,10 @@ pub struct CreateSession {
     /// Finds the session of a provider's session.
     pub sid: Option<SidKey>,
     /// Sealed label, at most [`crate::session::MAX_SEALED_LABEL`].
+    #[serde(with = "serde_bytes")]
     pub label: Vec<u8>,
     /// Sealed body, at most [`crate::session::MAX_SEALED_BODY`].
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
@@ -137,9 +168,11 @@ pub struct CreateSession {
 pub enum Revoke {
     /// One session.
     Session(SessionKey),
-    /// All sessions of one person that were created before this entry.
+    /// All sessions of one person that earlier entries created. The first [`REVOKE_NOW`] go at
+    /// once; a not-before mark makes the others dead until they are swept.
     Subject(SubjectKey),
-    /// The session of one provider session.
+    /// The sessions of one provider session. An outcome of [`REVOKE_NOW`] means that there may be
+    /// more: revoke again.
     Sid(SidKey),
 }
 
@@ -157,7 +190,7 @@ pub enum Outcome {
     },
     /// So many sessions ended; 0 when none was there.
     Revoked(u32),
-    /// So many rows were forgotten; a full `limit` means there may be more.
+    /// So many things were forgotten or looked at; a full limit means that there may be more.
     Expired(u32),
     /// Nothing was changed.
     Refused(Refusal),
@@ -180,6 +213,100 @@ pub enum Refusal {
     TooLarge,
     /// A session of this key exists already or its tombstone stands.
     KeyTaken,
-    /// The change would leave no envelope, or lower the level.
+    /// The change would leave no envelope or too many, lower the level, or make a session without
+    /// a lifetime.
     Invalid,
 }
+
+impl Batch {
+    /// A batch of the current schema.
+    pub fn new(stamped_at: Timestamp, commands: Vec<Tagged>) -> Self {
+        Self { schema: BATCH_SCHEMA, stamped_at, commands }
+    }
+
+    /// Whether this program knows the batch's schema. One it does not know must not be applied:
+    /// skipping it would make replicas differ.
+    pub fn is_understood(&self) -> bool {
+        self.schema == BATCH_SCHEMA
+    }
+
+    /// Whether number and bytes of the commands are within an entry's limits.
+    pub fn is_within_limits(&self) -> bool {
+        let bytes: usize = self.commands.iter().map(Tagged::encoded_len).sum();
+        self.commands.len() <= MAX_BATCH_COMMANDS && bytes <= MAX_BATCH_BYTES
+    }
+}
+
+impl Versioned for Batch {
+    const VERSION: u8 = BATCH_SCHEMA;
+    const LIMIT: usize = MAX_ROW;
+}
+
+impl Tagged {
+    /// Bytes that this command takes in a batch.
+    pub fn encoded_len(&self) -> usize {
+        wire::encoded_len(self)
+    }
+}
+
+impl Command {
+    /// Whether doing it twice is as good as doing it once, so that no result need be remembered.
+    pub fn repeats_safely(&self) -> bool {
+        match self {
+            Self::ExpireUpTo { .. } => true,
+            Self::Found(_)
+            | Self::CreateSession(_)
+            | Self::Revoke(_)
+            | Self::SetEnvelopes { .. }
+            | Self::Rekey { .. }
+            | Self::RaiseFeatureLevel(_) => false,
+        }
+    }
+
+    /// Checks sizes and counts: what a proposer asks before it proposes and `apply` before it acts.
+    pub fn check_limits(&self) -> Result<(), Refusal> {
+        match self {
+            Self::Found(found) => check_envelopes(&found.envelopes),
+            Self::CreateSession(create) => create.check_limits(),
+            Self::SetEnvelopes { put, remove, .. } => {
+                if remove.len() > MAX_ENVELOPES {
+                    return Err(Refusal::TooLarge);
+                }
+                check_envelopes(put)
+            }
+            Self::Rekey { envelopes, .. } => check_envelopes(envelopes),
+            Self::Revoke(_) | Self::ExpireUpTo { .. } | Self::RaiseFeatureLevel(_) => Ok(()),
+        }
+    }
+}
+
+fn check_envelopes(envelopes: &[KeyEnvelope]) -> Result<(), Refusal> {
+    let too_many = envelopes.len() > MAX_ENVELOPES;
+    if too_many || envelopes.iter().any(|envelope| envelope.sealed.len() > MAX_SEALED_KEY) {
+        return Err(Refusal::TooLarge);
+    }
+    Ok(())
+}
+
+impl CreateSession {
+    fn check_limits(&self) -> Result<(), Refusal> {
+        // A name that came over the wire did not pass through its parser.
+        let names_fit = self.provider.as_str().len() <= MAX_NAME_LEN && self.site.as_str().len() <= MAX_NAME_LEN;
+        let fits = names_fit && self.label.len() <= MAX_SEALED_LABEL && self.body.len() <= MAX_SEALED_BODY;
+        if !fits {
+            return Err(Refusal::TooLarge);
+        }
+        if self.lifetime == Ttl::ZERO {
+            return Err(Refusal::Invalid);
+        }
+        Ok(())
+    }
+}
+
+/// The largest login: tag, variant, keys, names, and the two envelopes with their lengths.
+const LARGEST_CREATE: usize = (ProcessId::LEN + 8 + 8)
+    + 4
+    + (SessionKey::LEN + AttemptId::LEN + 4 + 2 * (8 + MAX_NAME_LEN) + 8 + SubjectKey::LEN + 1 + SidKey::LEN)
+    + (8 + MAX_SEALED_LABEL)
+    + (8 + MAX_SEALED_BODY);
+const _: () = assert!(LARGEST_CREATE <= MAX_BATCH_BYTES, "every login that is accepted fits into one entry");

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AttemptId, Generation, LogIndex, ProviderId, SidKey, SiteId, SubjectKey};
+use crate::id::{AttemptId, Epoch, Generation, LogIndex, MAX_NAME_LEN, ProviderId, SidKey, SiteId, SubjectKey};
 use crate::time::{Timestamp, Ttl};
+use crate::wire::{MAX_ROW, Versioned};
 
 /// Who a provider says a person is, after the claim rules were applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,25 +90,47 @@ pub struct IndexRow {
     pub attempt: AttemptId,
     /// The log entry that made it.
     pub created_index: LogIndex,
+    /// The epoch that made it: the session is dead in every other one, though its rows may stand
+    /// until they are swept.
+    pub epoch: Epoch,
 }
 
-/// Longest encoded [`IndexRow`] in bytes.
+/// Longest encoded [`IndexRow`] in bytes: every replica holds all of them in memory.
 pub const MAX_INDEX_ROW: usize = 300;
 
+/// The longest row that can be encoded: version, two names with their lengths, three times and
+/// numbers of 8 bytes, two of 4, and the keys.
+const LONGEST_INDEX_ROW: usize =
+    1 + 2 * (8 + MAX_NAME_LEN) + 3 * 8 + 2 * 4 + SubjectKey::LEN + (1 + SidKey::LEN) + AttemptId::LEN;
+const _: () = assert!(LONGEST_INDEX_ROW <= MAX_INDEX_ROW);
+
 impl IndexRow {
-    /// Whether the session still lives at the cluster's time `now`.
+    /// Whether the session still lives at the cluster's time `now`. Epoch and not-before index are
+    /// the caller's to hold against it.
     pub fn lives(&self, now: Timestamp) -> bool {
         now < self.expires_at
     }
+}
+
+impl Versioned for IndexRow {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = MAX_INDEX_ROW;
 }
 
 /// The sealed row of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyRow {
     /// Sealed [`SessionLabel`].
+    #[serde(with = "serde_bytes")]
     pub label: Vec<u8>,
     /// Sealed [`SessionBody`].
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
+}
+
+impl Versioned for BodyRow {
+    const VERSION: u8 = 1;
+    const LIMIT: usize = MAX_ROW;
 }
 
 /// Largest sealed body in bytes. With its label and the row's frame it stays under the store's
@@ -116,6 +139,8 @@ pub const MAX_SEALED_BODY: usize = 112 * 1024;
 
 /// Largest sealed label in bytes.
 pub const MAX_SEALED_LABEL: usize = 2 * 1024;
+
+const _: () = assert!(1 + 2 * 8 + MAX_SEALED_LABEL + MAX_SEALED_BODY <= MAX_ROW);
 
 /// The longest lifetime of a session when `cookie_expire` is 0 (no `Max-Age`): a store that keeps
 /// sessions for ever would grow for ever.
