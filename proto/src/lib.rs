@@ -4,10 +4,13 @@
 pub mod command;
 pub mod cookie;
 mod crypto;
+pub mod forwarded;
 pub mod id;
 pub mod keyring;
 pub mod keyspace;
 pub mod login;
+pub mod policy;
+pub mod redirect;
 pub mod seal;
 pub mod session;
 pub mod ticket;

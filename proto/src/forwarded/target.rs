@@ -1,0 +1,30 @@
+//! Where a browser goes after its login when no target was named.
+
+use super::headers::{Single, single};
+use super::{Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress};
+
+/// Candidates for the return target besides `rd` and `X-Auth-Request-Redirect`, best first, each
+/// still to be parsed: the forwarded URL of another host, the forwarded URI, the own one. A URI
+/// under the proxy prefix is replaced by `/`: returning there would start another login.
+pub fn default_targets(
+    config: &GatewayConfig,
+    peer: &PeerAddress,
+    own: OwnRequest<'_>,
+    headers: &dyn HeaderView,
+    proxy_prefix: &str,
+) -> Vec<String> {
+    let believed = config.gateway == Gateway::None && config.reverse_proxy && config.trusted.contains(peer);
+    let header = |name| if believed { single(headers, name) } else { Single::Absent };
+    let outside_prefix = |uri: &str| match uri.strip_prefix(proxy_prefix) {
+        Some(rest) if rest.starts_with('/') => "/".to_owned(),
+        _ => uri.to_owned(),
+    };
+    let uri = outside_prefix(header("x-forwarded-uri").one().unwrap_or(own.uri));
+    let mut candidates = Vec::with_capacity(2);
+    if let Some(host) = header("x-forwarded-host").one().filter(|host| *host != own.host) {
+        let scheme = header("x-forwarded-proto").one().unwrap_or(own.scheme);
+        candidates.push(format!("{scheme}://{host}{uri}"));
+    }
+    candidates.push(uri);
+    candidates
+}
