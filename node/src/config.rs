@@ -4,7 +4,12 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use conclave_proto::cookie::CookieAttributes;
+use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::id::{PeerName, ProviderId, SiteId};
+use conclave_proto::keyring::CookieSecret;
+use conclave_proto::policy::{Pattern, Policy};
+use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
 
 pub mod listen;
@@ -25,7 +30,7 @@ pub struct Config {
     /// Further plain listener for `/metrics` (`metrics_address`); `None` = off.
     pub metrics_address: Option<ListenAddress>,
     /// Which headers say what the original request was.
-    pub gateway: GatewaySettings,
+    pub gateway: GatewayConfig,
     /// Health endpoints.
     pub health: HealthConfig,
     /// Logs.
@@ -79,8 +84,8 @@ pub struct ClusterConfig {
     pub peer_address: SocketAddr,
     /// Where the store lives.
     pub data_dir: DataDir,
-    /// Cookie secrets as configured, the active one first (`cookie_secret`, then `cookie_secret_previous`).
-    pub cookie_secrets: Vec<Secret<String>>,
+    /// The ring of cookie secrets, the active one first (`cookie_secret`, then `cookie_secret_previous`).
+    pub secrets: Vec<CookieSecret>,
     /// Heartbeat and election times.
     pub timeouts: TimeoutPreset,
     /// B: past this age an answer about sessions is 503.
@@ -126,19 +131,6 @@ pub enum TimeoutPreset {
     Lan,
     /// Round trips of up to 600 ms.
     WideArea,
-}
-
-/// Which headers say what the original request was; becomes proto's `GatewayConfig`.
-#[derive(Clone, Debug, Default)]
-pub struct GatewaySettings {
-    /// `none`, `nginx`, `traefik`, `caddy`, `envoy` or `haproxy`; checked.
-    pub kind: String,
-    /// Whether forwarded headers count at all.
-    pub reverse_proxy: bool,
-    /// Trusted sources as given; empty = the default list.
-    pub trusted_proxy_ips: Vec<String>,
-    /// The header with the client's address.
-    pub real_client_ip_header: String,
 }
 
 /// Health endpoints.
@@ -194,10 +186,14 @@ pub struct SiteConfig {
     pub proxy_prefix: String,
     /// Session and login cookies.
     pub cookie: CookieConfig,
-    /// Hosts allowed as absolute return targets, as given (`whitelist_domains`).
-    pub whitelist_domains: Vec<String>,
-    /// Who may come in, as given.
-    pub policy: PolicySettings,
+    /// Hosts allowed as absolute return targets (`whitelist_domains`).
+    pub allowed_hosts: AllowedHosts,
+    /// Who may come in.
+    pub policy: Policy,
+    /// File of allowed e-mail addresses behind `policy`, to be read again when it changes.
+    pub authenticated_emails_file: Option<PathBuf>,
+    /// Expressions on the URI: 401 JSON instead of the sign-in page on proxied paths.
+    pub api_routes: Vec<Pattern>,
     /// The callback's full URL, or only its path; `None` = derived from the request.
     pub redirect_url: Option<String>,
     /// Send `redirect_url` as it is, without scheme and host.
@@ -229,18 +225,10 @@ pub struct SiteConfig {
 pub struct CookieConfig {
     /// Name of the session cookie; login cookies derive theirs from it.
     pub name: String,
-    /// `Path`.
-    pub path: String,
-    /// Candidates for `Domain`, as given; empty = host only.
-    pub domains: Vec<String>,
-    /// `Secure`.
-    pub secure: bool,
-    /// `HttpOnly`.
-    pub http_only: bool,
-    /// `SameSite` of the session cookie: empty, `lax`, `strict` or `none`.
-    pub same_site: String,
-    /// `SameSite` of login cookies; already falls back to `same_site`.
-    pub login_same_site: String,
+    /// Attributes of the session cookie.
+    pub attributes: CookieAttributes,
+    /// Attributes of login cookies: the same but for `SameSite` (`cookie_csrf_samesite`).
+    pub login_attributes: CookieAttributes,
     /// Lifetime of a session and `Max-Age`; zero = browser-session cookie, and the session itself
     /// lives for `LONGEST_LIFETIME`.
     pub expire: Ttl,
@@ -262,27 +250,6 @@ impl CookieConfig {
     pub fn max_age(&self) -> Option<Ttl> {
         (self.expire != Ttl::ZERO).then_some(self.expire)
     }
-}
-
-/// Who may come in; becomes proto's `Policy`. Everything as given.
-#[derive(Clone, Debug, Default)]
-pub struct PolicySettings {
-    /// `*`, `example.com`, `.example.com`, `*.example.com`.
-    pub email_domains: Vec<String>,
-    /// File of allowed e-mail addresses.
-    pub authenticated_emails_file: Option<PathBuf>,
-    /// At least one is needed, if any is given.
-    pub allowed_groups: Vec<String>,
-    /// `[METHOD]=regex`, `METHOD!=regex`, `regex`, `!=regex`.
-    pub skip_auth_routes: Vec<String>,
-    /// Deprecated path expressions.
-    pub skip_auth_regex: Vec<String>,
-    /// OPTIONS needs no login.
-    pub skip_auth_preflight: bool,
-    /// Client addresses that need no login.
-    pub trusted_ips: Vec<String>,
-    /// Expressions on the URI: 401 JSON instead of the sign-in page.
-    pub api_routes: Vec<String>,
 }
 
 /// What answers and upstream requests carry about a session.
