@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 
 pub mod browser;
+pub mod check;
+pub mod cluster;
+pub mod corpus;
 pub mod disks;
+pub mod gateway;
 pub mod http;
 pub mod jar;
 pub mod links;
+pub mod login;
 pub mod ports;
 pub mod process;
 pub mod provider;
@@ -14,6 +19,7 @@ pub mod report;
 pub mod scale;
 pub mod timing;
 pub mod workdir;
+pub mod world;
 
 /// Why a scenario could not go on.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -52,12 +52,12 @@ pub struct Provider {
 impl Provider {
     /// Starts it for a callback URL.
     pub async fn start(dir: &WorkDir, callback: &str) -> Result<Self, Failure> {
-        let home = repository().join("tests/providers/npm");
+        let home = repository().join("tests");
         if !home.join("node_modules/oidc-provider").exists() {
             return Err("the npm provider is missing: `make parts` installs it".into());
         }
         let address = ports::free_address();
-        let script = home.join("op.mjs");
+        let script = home.join("providers/npm/op.mjs");
         let log = dir.join("provider.log");
         let mut process = Process::start_with("provider", &log, "node".as_ref(), &[script.as_os_str()], |command| {
             command.env("PORT", address.port().to_string()).env("REDIRECT_URIS", callback);

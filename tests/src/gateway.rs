@@ -1,0 +1,182 @@
+//! nginx in front of the replicas, configured as ingress-nginx configures it, and an app that echoes
+//! the headers it got.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::http::Answer;
+use crate::process::Process;
+use crate::workdir::WorkDir;
+use crate::{Failure, ports};
+
+/// The host that browsers know. Not `localhost`: cookies across subdomains need a real-looking name.
+pub const APP_HOST: &str = "app.example.test";
+
+/// The host of the auth-url, as a cluster-internal Service.
+pub const AUTH_HOST: &str = "auth.test";
+
+/// The response header in which the gateway names the replica that it asked.
+pub const ASKED_HEADER: &str = "x-asked-replica";
+
+/// A running nginx.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    address: SocketAddr,
+}
+
+/// Where a gateway will listen: known before it starts, since the service's redirect URL needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    address: SocketAddr,
+    app: SocketAddr,
+}
+
+impl Place {
+    /// Draws the ports.
+    pub fn draw() -> Self {
+        Self { address: ports::free_address(), app: ports::free_address() }
+    }
+
+    /// The gateway's listener.
+    pub fn address(self) -> SocketAddr {
+        self.address
+    }
+
+    /// `host:port` as browsers see it.
+    pub fn authority(self) -> String {
+        format!("{APP_HOST}:{}", self.address.port())
+    }
+
+    /// A URL of the app: `path` begins with a slash and may hold a query.
+    pub fn url(self, path: &str) -> Url {
+        Url::parse(&format!("http://{}{path}", self.authority())).expect("a valid path")
+    }
+
+    /// The callback to register.
+    pub fn callback(self) -> String {
+        self.url("/oauth2/callback").into()
+    }
+}
+
+impl Gateway {
+    /// Starts nginx over the given replicas, round robin.
+    pub async fn start(dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
+        let home = dir.sub("nginx");
+        let config = home.join("nginx.conf");
+        std::fs::write(&config, configuration(place, replicas))?;
+        let prefix = format!("{}/", home.display());
+        let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
+        let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?;
+        process.listening(place.address, Duration::from_secs(10)).await?;
+        Ok(Self { process, address: place.address })
+    }
+
+    /// Its listener.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process, for faults.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+/// What the app behind the gateway saw of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Request target, query included.
+    pub uri: String,
+    /// `X-Auth-Request-User`.
+    pub user: String,
+    /// `X-Auth-Request-Email`.
+    pub email: String,
+    /// `X-Auth-Request-Groups`.
+    pub groups: String,
+}
+
+impl Seen {
+    /// Reads the app's echo; `None` if the answer is not the app's.
+    pub fn of(answer: &Answer) -> Option<Self> {
+        let mut seen = Self::default();
+        let mut lines = answer.body.lines();
+        if answer.status != 200 || lines.next() != Some("app") {
+            return None;
+        }
+        for line in lines {
+            let (name, value) = line.split_once('=')?;
+            let field = match name {
+                "uri" => &mut seen.uri,
+                "user" => &mut seen.user,
+                "email" => &mut seen.email,
+                "groups" => &mut seen.groups,
+                _ => return None,
+            };
+            value.clone_into(field);
+        }
+        Some(seen)
+    }
+}
+
+fn configuration(place: Place, replicas: &[SocketAddr]) -> String {
+    let mut servers = String::new();
+    for replica in replicas {
+        writeln!(servers, "        server {replica};").expect("a string takes all");
+    }
+    TEMPLATE
+        .replace("@SERVERS@", &servers)
+        .replace("@LISTEN@", &place.address.to_string())
+        .replace("@PORT@", &place.address.port().to_string())
+        .replace("@APP@", &place.app.to_string())
+        .replace("@APP_HOST@", APP_HOST)
+        .replace("@AUTH_HOST@", AUTH_HOST)
+}
+
+const TEMPLATE: &str = include_str!("gateway/nginx.conf");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::browser::Robot;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Answers every check with the user that the cookie names, or 401 without one.
+    async fn stand_in() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = vec![0_u8; 16 * 1024];
+                let count = stream.read(&mut buffer).await.unwrap_or_default();
+                let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                let known = request.contains("\r\nCookie: user=alice\r\n");
+                assert!(request.contains("\r\nX-Original-URL: http://app.example.test:"), "{request}");
+                let head = if known { "202 Accepted\r\nX-Auth-Request-User: alice" } else { "401 Unauthorized" };
+                let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn the_gateway_asks_and_the_app_sees_the_answer() {
+        let dir = WorkDir::fresh("gateway");
+        let place = Place::draw();
+        let gateway = Gateway::start(&dir, place, &[stand_in().await]).await.expect("nginx starts");
+        let mut robot = Robot::new("alice").via(&place.authority(), gateway.address());
+        let url = place.url("/a%2Fb?x=1&y=%20");
+        let stranger = robot.get_with(&url, &[("X-Auth-Request-User", "root")]).await.expect("answered");
+        assert_eq!(stranger.status, 302);
+        let target = format!("/oauth2/start?rd=http://{}%2Fa%252Fb%3Fx%3D1%26y%3D%2520", place.authority());
+        assert!(stranger.header("location").ends_with(&target), "{}", stranger.header("location"));
+        let known = robot.get_with(&url, &[("Cookie", "user=alice"), ("X-Auth-Request-User", "root")]).await.expect("answered");
+        let seen = Seen::of(&known).expect("the app answers");
+        assert_eq!((seen.uri.as_str(), seen.user.as_str(), seen.email.as_str()), ("/a%2Fb?x=1&y=%20", "alice", ""));
+    }
+}
