@@ -154,7 +154,7 @@ mod tests {
                 let mut buffer = vec![0_u8; 16 * 1024];
                 let count = stream.read(&mut buffer).await.unwrap_or_default();
                 let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                let known = request.contains("\r\nCookie: user=alice\r\n");
+                let known = request.to_ascii_lowercase().contains("\r\ncookie: user=alice\r\n");
                 assert!(request.contains("\r\nX-Original-URL: http://app.example.test:"), "{request}");
                 let head = if known { "202 Accepted\r\nX-Auth-Request-User: alice" } else { "401 Unauthorized" };
                 let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
