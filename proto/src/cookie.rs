@@ -1,5 +1,8 @@
 //! Cookies as data: attributes, `Set-Cookie` values in oauth2-proxy's form, and reading `Cookie`.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use thiserror::Error;

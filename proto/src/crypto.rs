@@ -71,7 +71,7 @@ pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         let info: Vec<u8> = (0xf0..=0xf9).collect();
         let key = derive(&salt, &[0x0b; 22], "", &[&info]);
         let expected = "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf";
-        assert_eq!(crate::crypto::tests::hex(key.as_ref()), expected);
+        assert_eq!(hex(key.as_ref()), expected);
     }
 
     #[test]

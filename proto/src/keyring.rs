@@ -4,7 +4,7 @@
 mod cluster;
 mod secret;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

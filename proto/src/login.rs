@@ -40,8 +40,7 @@ pub const MAX_TARGET: usize = 1024;
 pub const LOGIN_ENTROPY: usize = AttemptId::LEN + 3 * RANDOM_LEN;
 
 /// Longest cookie value in characters.
-pub const MAX_LOGIN_COOKIE: usize =
-    (HEAD_LEN + FIXED_LEN + 2 * MAX_NAME_LEN + MAX_TARGET + TAG_LEN).div_ceil(3) * 4;
+pub const MAX_LOGIN_COOKIE: usize = (HEAD_LEN + FIXED_LEN + 2 * MAX_NAME_LEN + MAX_TARGET + TAG_LEN).div_ceil(3) * 4;
 
 /// How far ahead of ours the clock of the replica that began the attempt may be.
 const CLOCK_TOLERANCE: Ttl = Ttl::from_secs(300);
@@ -175,10 +174,8 @@ impl LoginAttempt {
         let prefix = Prefix::read(prefix)?;
         let nonce = take(&mut rest).ok_or(InvalidLogin::Malformed)?;
         let key = ring.login_key(prefix.key).ok_or(InvalidLogin::UnknownKey)?;
-        let plain = key
-            .aead()
-            .open(nonce, &aad(cookie_name, &bytes[..PREFIX_LEN]), rest)
-            .ok_or(InvalidLogin::NotAuthentic)?;
+        let plain =
+            key.aead().open(nonce, &aad(cookie_name, &bytes[..PREFIX_LEN]), rest).ok_or(InvalidLogin::NotAuthentic)?;
         let ahead = prefix.started_at.since(now);
         if now.since(prefix.started_at) >= lifetime || ahead > CLOCK_TOLERANCE {
             return Err(InvalidLogin::Expired);

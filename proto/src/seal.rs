@@ -105,8 +105,7 @@ pub fn seal_body(
     body: &SessionBody,
     nonce: [u8; NONCE_LEN],
 ) -> Result<Vec<u8>, SealError> {
-    let too_large =
-        |bytes, limit| Err(SealError::TooLarge { bytes, limit, biggest: biggest::parts(body) });
+    let too_large = |bytes, limit| Err(SealError::TooLarge { bytes, limit, biggest: biggest::parts(body) });
     let plain = Zeroizing::new(wire::encode(BODY_VERSION, body));
     if plain.len() > MAX_PLAIN_BODY {
         return too_large(plain.len(), MAX_PLAIN_BODY);

@@ -5,6 +5,9 @@
 //! version 1, key id 4, epoch 4, issued at (ms) 8, session id 16, secret 32, commit index 8,
 //! HMAC-SHA256 32. The MAC covers the purpose, the cookie's name and every byte before it.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use std::fmt;
 
 use base64::Engine;
@@ -100,13 +103,7 @@ impl Ticket {
         let mut secret = Zeroizing::new([0; SECRET_LEN]);
         id.copy_from_slice(&entropy[..SessionId::LEN]);
         secret.copy_from_slice(&entropy[SessionId::LEN..]);
-        Self {
-            epoch,
-            issued_at,
-            id: SessionId::from_bytes(id),
-            secret: TicketSecret(secret),
-            index: LogIndex::new(0),
-        }
+        Self { epoch, issued_at, id: SessionId::from_bytes(id), secret: TicketSecret(secret), index: LogIndex::new(0) }
     }
 
     /// The same ticket with the index of the entry that created its session.

@@ -48,7 +48,10 @@ const PUBLISHED: &[&str] = &[
 
 /// Why a cookie secret was refused. Never carries the secret.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("must be 16, 24 or 32 bytes, raw or as URL-safe base64, but is {bytes} bytes; make one with `openssl rand -base64 32 | tr -- '+/' '-_'`")]
+#[error(
+    "must be 16, 24 or 32 bytes, raw or as URL-safe base64, but is {bytes} bytes; make one with \
+     `openssl rand -base64 32 | tr -- '+/' '-_'`"
+)]
 pub struct InvalidCookieSecret {
     /// Length of what was given, decoded where it decodes.
     pub bytes: usize,
