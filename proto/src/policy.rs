@@ -91,4 +91,7 @@ impl Policy {
 }
 
 #[cfg(test)]
+pub(crate) use path::percent_decode as percent_decode_for_tests;
+
+#[cfg(test)]
 mod tests;

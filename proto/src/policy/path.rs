@@ -44,7 +44,7 @@ fn is_clean(path: &[u8], reported: bool) -> bool {
 }
 
 /// Decodes `%xx`; `None` for a `%` without two hexadecimal digits.
-pub(super) fn percent_decode(raw: &str) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn percent_decode(raw: &str) -> Option<Cow<'_, [u8]>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw.as_bytes()));
     }

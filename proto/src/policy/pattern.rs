@@ -50,6 +50,10 @@ fn translate(pattern: &str) -> String {
                 in_class = false;
                 take(rest, 1, &mut out)
             }
+            '-' if in_class && rest.starts_with("--") => {
+                out.push_str(r"-\-");
+                &rest[2..]
+            }
             '&' | '~' if in_class => {
                 out.push('\\');
                 take(rest, 1, &mut out)
