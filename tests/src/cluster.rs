@@ -22,8 +22,9 @@ pub const READY_WITHIN: Duration = Duration::from_secs(60);
 pub struct Options {
     /// Further flags, for every replica.
     pub flags: Vec<String>,
-    /// A proxy on every directed link, whose delay can be set.
-    pub slow_links: bool,
+    /// A proxy on every directed link; those to and from this replica delay by so much each way,
+    /// from before the first start.
+    pub slow: Option<(usize, Duration)>,
     /// Data directories, one per replica; by default in the scenario's directory.
     pub data_dirs: Vec<PathBuf>,
 }
@@ -180,15 +181,18 @@ impl Cluster {
         options: &Options,
     ) -> Result<Self, Failure> {
         let ports: Vec<u16> = (0..REPLICAS).map(|_| ports::free()).collect();
-        let links = if options.slow_links { Some(Links::open(&ports).await?) } else { None };
+        let links = match options.slow {
+            Some((replica, delay)) => Some(Links::open(&ports).await?.delayed_around(replica, delay)),
+            None => None,
+        };
         let hosts: Vec<String> = (0..REPLICAS)
-            .map(|index| if options.slow_links { format!("conclave-{index}.peers.test") } else { "127.0.0.1".to_owned() })
+            .map(|index| if links.is_some() { format!("conclave-{index}.peers.test") } else { "127.0.0.1".to_owned() })
             .collect();
         let peers: Vec<String> = hosts.iter().zip(&ports).map(|(host, port)| format!("{host}:{port}")).collect();
         let common = common_flags(place, provider, &peers, options);
         let mut replicas = Vec::new();
         for index in 0..REPLICAS {
-            let own = if options.slow_links { Links::own_address(index) } else { Ipv4Addr::LOCALHOST };
+            let own = if links.is_some() { Links::own_address(index) } else { Ipv4Addr::LOCALHOST };
             let peer = SocketAddr::from((own, ports[index]));
             let hosts_file = dir.join(&format!("hosts-{index}"));
             if let Some(links) = &links {

@@ -128,12 +128,14 @@ impl Links {
     }
 
     /// Delays everything to and from one replica.
-    pub fn delay_around(&self, replica: usize, delay: Duration) {
+    #[must_use]
+    pub fn delayed_around(self, replica: usize, delay: Duration) -> Self {
         for ((from, to), link) in &self.links {
             if *from == replica || *to == replica {
                 link.set_delay(delay);
             }
         }
+        self
     }
 }
 
