@@ -310,3 +310,6 @@ const LARGEST_CREATE: usize = (ProcessId::LEN + 8 + 8)
     + (8 + MAX_SEALED_LABEL)
     + (8 + MAX_SEALED_BODY);
 const _: () = assert!(LARGEST_CREATE <= MAX_BATCH_BYTES, "every login that is accepted fits into one entry");
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,34 @@
 //! The rules of Conclave, without IO: formats, decisions and the replicated state machine.
-//! Clock readings and entropy are arguments.
+//!
+//! Nothing here reads a clock, draws a random number, or opens a file or socket: clock readings and
+//! entropy are arguments ([`time::Clock`], [`time::Entropy`]). So every rule can be tested as a
+//! plain function, and equal logs give equal states.
+//!
+//! # Where things are
+//! - Vocabulary: [`time`], [`id`], [`session`] (what is kept of a login).
+//! - The log and the state: [`command`] (one entry), [`transition`] (what it does), [`keyspace`]
+//!   (the rows it does it to), [`wire`] (bytes of rows and peer messages; the only bincode).
+//! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
+//!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
+//! - Requests: [`forwarded`] (what the original request was), [`redirect`] (where a browser may be
+//!   sent), [`policy`] (who may pass).
+//!
+//! # Invariants
+//! Named where they are asserted.
+//! - **I1** Equal logs give equal states, byte for byte: `apply` depends on the state, the entry and
+//!   its index alone, and an entry that is not understood is not applied.
+//! - **I2** A session has exactly one index row, one body row and one row in each of its indexes,
+//!   or none of them; everything remembered has exactly one row that says until when.
+//! - **I3** No session ends later than the longest lifetime after the stamp of the entry that made it.
+//! - **I4** A login attempt makes at most one session, and a session that was revoked never comes
+//!   back, whichever of a login, its retries and its revocation come first in the log.
+//! - **I5** Revoking a person's sessions makes all those of earlier entries dead at once, and none
+//!   of later ones.
+//! - **I6** A write is done once, however often it is sent; the retry reports the first outcome.
+//! - **I7** A session of another epoch is dead, whatever rows of it still stand.
+//! - **I8** One entry's work is bounded, whatever the state holds.
+//! - **I9** Bytes from a peer are bounded before they are read, and reading them never panics.
+//! - **I10** Rows, log and wire hold no token and no ticket secret in the clear.
 
 pub mod command;
 pub mod cookie;

@@ -145,3 +145,6 @@ const _: () = assert!(1 + 2 * 8 + MAX_SEALED_LABEL + MAX_SEALED_BODY <= MAX_ROW)
 /// The longest lifetime of a session when `cookie_expire` is 0 (no `Max-Age`): a store that keeps
 /// sessions for ever would grow for ever.
 pub const LONGEST_LIFETIME: Ttl = Ttl::from_secs(400 * 24 * 3600);
+
+#[cfg(test)]
+mod tests;

@@ -194,18 +194,19 @@ impl Entry {
 
     fn attempt(self, state: &mut Overlay<'_>, command: &Command) -> Result<Outcome, Refusal> {
         command.check_limits()?;
-        if let Command::Found(found) = command {
-            return found::found(state, found);
-        }
-        let current = state.row::<FoundedState>(&meta_key(MetaKey::Founded)).ok_or(Refusal::NotFounded)?;
+        let founded = state.row::<FoundedState>(&meta_key(MetaKey::Founded)).ok_or(Refusal::NotFounded);
         match command {
-            Command::Found(_) => Err(Refusal::AlreadyFounded),
-            Command::CreateSession(create) => sessions::create(state, self, current.epoch, create),
-            Command::Revoke(revoke) => Ok(Outcome::Revoked(sessions::revoke(state, self, revoke))),
-            Command::ExpireUpTo { limit } => Ok(Outcome::Expired(expiry::expire(state, self, current.epoch, *limit))),
-            Command::SetEnvelopes { epoch, remove, put } => found::set_envelopes(state, current, *epoch, remove, put),
-            Command::Rekey { from, envelopes } => found::rekey(state, current, *from, envelopes),
-            Command::RaiseFeatureLevel(level) => found::raise_feature_level(state, current, *level),
+            Command::Found(found) => found::found(state, found),
+            Command::CreateSession(create) => sessions::create(state, self, founded?.epoch, create),
+            Command::Revoke(revoke) => founded.map(|_| Outcome::Revoked(sessions::revoke(state, self, revoke))),
+            // Before the founding there is no session, but there may be results to forget.
+            Command::ExpireUpTo { limit } => {
+                let epoch = founded.map(|founded| founded.epoch).unwrap_or_default();
+                Ok(Outcome::Expired(expiry::expire(state, self, epoch, *limit)))
+            }
+            Command::SetEnvelopes { epoch, remove, put } => found::set_envelopes(state, founded?, *epoch, remove, put),
+            Command::Rekey { from, envelopes } => found::rekey(state, founded?, *from, envelopes),
+            Command::RaiseFeatureLevel(level) => found::raise_feature_level(state, founded?, *level),
         }
     }
 }

@@ -5,6 +5,8 @@
 //! The encoding is positional: structs and enums only ever grow at their end, under a new version.
 
 mod frame;
+#[cfg(test)]
+pub(crate) mod golden;
 mod peer;
 
 use bincode::Options;

@@ -11,12 +11,8 @@ pub(super) fn found(state: &mut Overlay<'_>, found: &Found) -> Result<Outcome, R
         return Err(Refusal::AlreadyFounded);
     }
     let envelopes = merged(Vec::new(), &found.envelopes)?;
-    let founded = FoundedState {
-        cluster: found.cluster,
-        epoch: FIRST_EPOCH,
-        envelopes,
-        feature_level: found.feature_level,
-    };
+    let founded =
+        FoundedState { cluster: found.cluster, epoch: FIRST_EPOCH, envelopes, feature_level: found.feature_level };
     state.put(Key::Meta(MetaKey::Founded), &founded);
     Ok(Outcome::Done)
 }

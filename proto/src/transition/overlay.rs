@@ -78,6 +78,11 @@ impl<'v> Overlay<'v> {
         rows.iter().map(|(key, _)| Key::decode(key).expect("the state holds only keys of its keyspace")).collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn set_for_test(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.changes.insert(key, value);
+    }
+
     pub(super) fn into_changes(self) -> Changes {
         let change = |(key, value)| match value {
             Some(value) => Change::Put { key, value },
