@@ -78,6 +78,11 @@ pub fn login_allowed(policy: &Policy, who: &Identity) -> Result<(), DenyReason> 
 }
 
 impl Policy {
+    /// Whether any opening rule stands: only then does it matter what the original request was.
+    pub fn has_opening_rules(&self) -> bool {
+        self.opening.any()
+    }
+
     fn email_allowed(&self, email: &str) -> Result<(), DenyReason> {
         if email.is_empty() {
             return Err(DenyReason::NoEmail);
