@@ -1,0 +1,82 @@
+//! Once a second: renews the marker with what became durable and looks at the free space.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
+
+use crate::disk::{DiskProbe, DiskSpace};
+use crate::flusher::Flusher;
+use crate::marker::MarkerFile;
+
+/// How far the marker may lag behind.
+const PERIOD: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct KeeperHandle {
+    closing: Mutex<bool>,
+    wake: Condvar,
+}
+
+pub(crate) struct Keeper {
+    pub(crate) handle: Arc<KeeperHandle>,
+    pub(crate) flusher: Flusher,
+    pub(crate) marker: Arc<MarkerFile>,
+    pub(crate) probe: Arc<dyn DiskProbe>,
+    pub(crate) dir: PathBuf,
+    pub(crate) space: watch::Sender<DiskSpace>,
+}
+
+impl KeeperHandle {
+    /// Ends the thread.
+    pub(crate) fn close(&self) {
+        *self.closing.lock() = true;
+        self.wake.notify_all();
+    }
+}
+
+impl Keeper {
+    /// Looks once, then starts the thread.
+    pub(crate) fn start(self) -> io::Result<JoinHandle<()>> {
+        self.look();
+        std::thread::Builder::new().name("store-keeper".to_owned()).spawn(move || self.run())
+    }
+
+    fn run(&self) {
+        loop {
+            let mut closing = self.handle.closing.lock();
+            if !*closing {
+                self.handle.wake.wait_for(&mut closing, PERIOD);
+            }
+            let last_time = *closing;
+            drop(closing);
+            self.look();
+            if last_time {
+                return;
+            }
+        }
+    }
+
+    fn look(&self) {
+        let durable = *self.flusher.durable().borrow();
+        if let Err(error) = self.marker.renew(&durable) {
+            tracing::warn!(%error, "cannot renew the store's marker");
+        }
+        match self.probe.free_bytes(&self.dir) {
+            Ok(free_bytes) => self.space.send_if_modified(|space| {
+                let after = space.after(free_bytes);
+                let changed = std::mem::discriminant(space) != std::mem::discriminant(&after);
+                *space = after;
+                changed
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "cannot see how much disk space is free");
+                false
+            }
+        };
+    }
+}

@@ -1,0 +1,49 @@
+//! The store's sizes: every bound that keeps sled's unsynced paths out of use, with its reason.
+
+/// sled's segment size, the largest it takes: an item over a quarter of it goes to a blob file
+/// that sled never syncs.
+pub const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Largest row of any tree, key and value together.
+pub const MAX_ROW_BYTES: usize = 128 * 1024;
+
+/// sled writes a leaf as one item, and a leaf holds up to so many rows before it splits.
+pub const ROWS_PER_LEAF: usize = 17;
+
+const _: () = assert!(
+    ROWS_PER_LEAF * MAX_ROW_BYTES < SEGMENT_BYTES / 4,
+    "a full leaf of the largest rows must stay in sled's log: its blob files are never synced"
+);
+
+/// Most bytes of rows, of all trees together, between two syncs. sled takes sync_file_range for
+/// stable, which is harmless only while what lies between two real syncs is far less than a segment.
+pub const MAX_UNSYNCED_BYTES: usize = 2 * 1024 * 1024;
+
+/// Most bytes of one sled batch of log or snapshot rows, so that several writers share the bound.
+pub const WRITE_STEP_BYTES: usize = 512 * 1024;
+
+const _: () = assert!(WRITE_STEP_BYTES + MAX_ROW_BYTES < MAX_UNSYNCED_BYTES);
+
+/// What a row costs in sled's log besides its key and value.
+pub const ROW_OVERHEAD_BYTES: usize = 64;
+
+/// Most rows that a background deletion takes between two looks at the clock and the bound.
+pub const CLEAN_STEP_ROWS: usize = 64;
+
+/// Most bytes of entries that one read of the log for replication returns.
+pub const MAX_LOG_READ_BYTES: usize = 1024 * 1024;
+
+/// sled's page cache by default: reads of a running replica hardly touch sled.
+pub const DEFAULT_CACHE_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Below so many free bytes the replica should hand over: enough for sled's next segments and a
+/// small snapshot, so that sled itself never meets a full disk.
+pub const LOW_DISK_BYTES: u64 = 64 * 1024 * 1024;
+
+/// From so many free bytes on the disk counts as roomy again; above the low mark, so that the
+/// replica does not flap.
+pub const ROOMY_DISK_BYTES: u64 = 96 * 1024 * 1024;
+
+/// Most bytes of old rows that a running snapshot may keep in memory; beyond it apply waits for
+/// the snapshot.
+pub const MAX_OVERLAY_BYTES: usize = 64 * 1024 * 1024;
