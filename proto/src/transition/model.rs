@@ -315,7 +315,7 @@ fn command() -> impl Strategy<Value = Command> {
 #[derive(Clone, Debug)]
 enum RawWrite {
     /// A new one, whose sender's knowledge of the time lags or leads by so many seconds.
-    Fresh(i64, Command),
+    Fresh(i64, Box<Command>),
     /// An earlier one again, counted back from the last.
     Retry(usize),
 }
@@ -325,7 +325,7 @@ type RawEntry = (u64, Vec<RawWrite>);
 
 fn log() -> impl Strategy<Value = Vec<RawEntry>> {
     let lag = prop_oneof![8 => Just(0_i64), 2 => -150..60_i64];
-    let fresh = (lag, command()).prop_map(|(lag, command)| RawWrite::Fresh(lag, command));
+    let fresh = (lag, command()).prop_map(|(lag, command)| RawWrite::Fresh(lag, Box::new(command)));
     let write = prop_oneof![4 => fresh, 1 => (0..12_usize).prop_map(RawWrite::Retry)];
     let pause = prop_oneof![6 => 0..3_u64, 2 => 0..150_u64, 1 => 0..1500_u64];
     prop::collection::vec((pause, prop::collection::vec(write, 0..5)), 1..50)
@@ -349,7 +349,7 @@ impl Sender {
         let sequence = u64::try_from(self.0.len()).expect("few");
         let known_time = Timestamp::from_secs(now.saturating_add_signed(*lag));
         let process = ProcessId::from_bytes([u8::try_from(sequence % 2).expect("small"); 16]);
-        let tagged = Tagged { tag: Tag { process, sequence, known_time }, command: command.clone() };
+        let tagged = Tagged { tag: Tag { process, sequence, known_time }, command: command.as_ref().clone() };
         self.0.push(tagged.clone());
         Some(tagged)
     }
@@ -388,7 +388,7 @@ fn run(entries: &[RawEntry]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 fn expire_all(mut rows: BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let now = clock(&rows).saturating_add(Ttl::from_secs(24 * 3600)).as_secs();
     for at in 1_000.. {
-        let expire = RawWrite::Fresh(0, Command::ExpireUpTo { limit: 5 });
+        let expire = RawWrite::Fresh(0, Box::new(Command::ExpireUpTo { limit: 5 }));
         let (outcomes, changes) = apply(&rows, LogIndex::new(at), &Sender::default().batch(now, &[expire]));
         changes.write_to(&mut rows);
         assert_consistent(&rows);

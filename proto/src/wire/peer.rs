@@ -69,6 +69,8 @@ pub struct Hello {
 pub struct Ping {
     /// The sender's own clock.
     pub clock: Timestamp,
+    /// Whether the sender is no staler than its bound: whoever has a fresh peer is unready when stale.
+    pub fresh: bool,
 }
 
 /// Question of [`super::FrameKind::Forward`]: write these.
@@ -141,6 +143,8 @@ pub struct FoundSession {
 pub struct ClaimQuestion {
     /// The login attempt.
     pub attempt: AttemptId,
+    /// Drawn by the asker: tells its repeated question from someone else's.
+    pub token: [u8; 16],
     /// The browser's address, by which claims are bounded.
     pub client: Option<IpAddr>,
     /// How long the asker waits for another's outcome.

@@ -34,7 +34,7 @@ fn payload_bytes_are_fixed() {
          eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee 010600000000000000 0700000000000000
          0800000000000000",
     );
-    assert_golden(&Ping { clock: Timestamp::from_millis(1) }, "01 0100000000000000");
+    assert_golden(&Ping { clock: Timestamp::from_millis(1), fresh: true }, "01 0100000000000000 01");
     assert_golden(
         &forward(),
         "01 0100000000000000 01010101010101010101010101010101 0200000000000000 0300000000000000 03000000 04000000
@@ -68,8 +68,8 @@ fn session_and_claim_payload_bytes_are_fixed() {
     let attempt = AttemptId::from_bytes([0xbb; 16]);
     let client = Some(IpAddr::from([10, 0, 0, 1]));
     assert_golden(
-        &ClaimQuestion { attempt, client, patience: Ttl::from_millis(1) },
-        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 01 00000000 0a000001 0100000000000000",
+        &ClaimQuestion { attempt, token: [7; 16], client, patience: Ttl::from_millis(1) },
+        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 07070707070707070707070707070707 01 00000000 0a000001 0100000000000000",
     );
     assert_golden(&ClaimAnswer::Granted, "01 00000000");
     assert_golden(&ClaimAnswer::Finished { ok: true }, "01 01000000 01");
@@ -82,7 +82,7 @@ fn damaged_payloads_are_refused_or_mean_what_they_say() {
     assert_survives_damage(&hello());
     assert_survives_damage(&forward());
     let attempt = AttemptId::from_bytes([1; 16]);
-    assert_survives_damage(&ClaimQuestion { attempt, client: None, patience: Ttl::ZERO });
+    assert_survives_damage(&ClaimQuestion { attempt, token: [0; 16], client: None, patience: Ttl::ZERO });
     assert_survives_damage(&ClaimAnswer::Finished { ok: true });
 }
 
