@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub use frame::{
-    Answer, FRAME_VERSION, Frame, FrameHead, FrameKind, MAX_ANSWER, MAX_FRAME, MAX_HEAD, MAX_PAYLOAD, PeerRefusal,
+    Answer, AnswerBytes, FRAME_VERSION, Frame, FrameHead, FrameKind, MAX_ANSWER, MAX_FRAME, MAX_HEAD, MAX_PAYLOAD, PeerRefusal,
     Recipient,
 };
 pub use peer::{

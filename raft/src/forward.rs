@@ -1,0 +1,158 @@
+//! Brings a batch to the log: proposes it here, or forwards it to the leader, and goes on across
+//! changes of leader for as long as anyone waits for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_proto::command::{BATCH_SCHEMA, Batch, Outcome, Tagged};
+use conclave_proto::id::{LogIndex, NodeId};
+use conclave_proto::time::{Clock, Ttl};
+use conclave_proto::wire::{Forward, Forwarded, FrameKind, PeerRefusal, Versioned, Written};
+
+use crate::batcher::{Deliver, Failed, Pending, all_abandoned};
+use crate::error::WriteError;
+use crate::identity::Peer;
+use crate::leader::{Leader, LeaderView, Raft};
+use crate::observer::StoreObserver;
+use crate::rounds::leader_time;
+use crate::state::StateHandle;
+use crate::transport::{AskError, Transport};
+use crate::types::Proposal;
+
+/// Between two tries that failed for other reasons than a change of leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Longest time one try at one leader may take; a leader that is cut off never answers.
+const TRY_PATIENCE: Ttl = Ttl::from_secs(10);
+
+/// Delivers batches of this replica.
+pub(crate) struct Router {
+    pub(crate) raft: Raft,
+    pub(crate) leaders: LeaderView,
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) state: StateHandle,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn StoreObserver>,
+}
+
+/// How one try ended without a result.
+enum Again {
+    /// The leader changed, or it is not who was thought: look again.
+    Elsewhere,
+    /// Nothing changed: pause first.
+    Later,
+}
+
+impl Deliver for Router {
+    async fn deliver(&self, mut batch: Vec<Pending>) {
+        loop {
+            batch.retain(Pending::is_wanted);
+            if batch.is_empty() {
+                return;
+            }
+            let mut leaders = self.leaders.clone();
+            let tried = match leaders.now() {
+                Leader::Me => self.propose(&batch).await,
+                Leader::Other(leader) => {
+                    batch = give_back(batch);
+                    if batch.is_empty() {
+                        return;
+                    }
+                    self.forward(leader, &mut batch).await
+                }
+                Leader::Nobody => {
+                    batch = give_back(batch);
+                    Err(Again::Later)
+                }
+                Leader::Stopped => return finish_all(batch, &Failed::Refused(WriteError::Stopping)),
+            };
+            match tried {
+                Ok(results) => return finish_each(batch, results),
+                Err(Again::Elsewhere) => {}
+                // Whichever comes first: news of a leader, or the time for another try.
+                Err(Again::Later) => {
+                    let _ = tokio::time::timeout(RETRY_PAUSE, leaders.changed()).await;
+                }
+            }
+        }
+    }
+}
+
+impl Router {
+    /// One log entry. The result may stay unknown: then the same tags are tried again. While this
+    /// replica leads without a quorum nothing is answered, and the slot stays taken on purpose: a
+    /// leader that is cut off would otherwise fill its log with entries that nobody waits for.
+    async fn propose(&self, batch: &[Pending]) -> Result<Vec<Written>, Again> {
+        let commands: Vec<Tagged> = batch.iter().map(|pending| pending.tagged.clone()).collect();
+        let count = commands.len();
+        let stamped_at = leader_time(&self.state, &*self.clock);
+        let proposal = Proposal::new(&Batch { schema: BATCH_SCHEMA, stamped_at, commands });
+        self.observer.proposed(count, proposal.as_bytes().len());
+        let Ok(answer) = self.raft.client_write_ff(proposal).await else {
+            return Err(Again::Later);
+        };
+        let mut leaders = self.leaders.clone();
+        let answered = tokio::select! {
+            answered = answer => answered,
+            // Whether the entry survives is the next leader's to say: the tags make asking safe.
+            () = leaders.until_not_me() => return Err(Again::Elsewhere),
+        };
+        let Ok(Ok(response)) = answered else {
+            return Err(Again::Later);
+        };
+        let index = LogIndex::new(response.log_id.index);
+        let outcomes = response.data.0;
+        if outcomes.len() != count {
+            return Err(Again::Later);
+        }
+        Ok(outcomes.into_iter().map(|outcome| Written { index, outcome }).collect())
+    }
+
+    async fn forward(&self, leader: NodeId, batch: &mut [Pending]) -> Result<Vec<Written>, Again> {
+        let Some(name) = self.leaders.name_of(leader) else {
+            return Err(Again::Later);
+        };
+        let commands: Vec<Tagged> = batch.iter().map(|pending| pending.tagged.clone()).collect();
+        let count = commands.len();
+        let question = Forward { commands, patience: TRY_PATIENCE }.to_bytes();
+        let peer = Peer { name, id: Some(leader) };
+        let mut leaders = self.leaders.clone();
+        let answered = tokio::select! {
+            answered = self.transport.ask(&peer, FrameKind::Forward, question, TRY_PATIENCE.as_duration()) => answered,
+            () = leaders.until_not(leader) => return Err(Again::Elsewhere),
+            () = all_abandoned(batch) => return Err(Again::Elsewhere),
+        };
+        match answered {
+            Ok(bytes) => match Forwarded::from_bytes(&bytes) {
+                Ok(answer) if answer.written.len() == count => Ok(answer.written),
+                Ok(_) | Err(_) => Err(Again::Later),
+            },
+            Err(AskError::Refused(PeerRefusal::TooLarge)) => {
+                let refused = Written { index: LogIndex::new(0), outcome: Outcome::Refused(TOO_LARGE) };
+                Ok(vec![refused; count])
+            }
+            Err(_) => Err(Again::Later),
+        }
+    }
+}
+
+const TOO_LARGE: conclave_proto::command::Refusal = conclave_proto::command::Refusal::TooLarge;
+
+/// A forwarded command is never sent on: chains of forwards could go in circles.
+fn give_back(batch: Vec<Pending>) -> Vec<Pending> {
+    let (forwarded, own): (Vec<_>, Vec<_>) = batch.into_iter().partition(|pending| pending.forwarded);
+    finish_all(forwarded, &Failed::NotLeading);
+    own
+}
+
+fn finish_all(batch: Vec<Pending>, failed: &Failed) {
+    for pending in batch {
+        pending.finish(Err(failed.clone()));
+    }
+}
+
+fn finish_each(batch: Vec<Pending>, results: Vec<Written>) {
+    for (pending, written) in batch.into_iter().zip(results) {
+        pending.finish(Ok(written));
+    }
+}

@@ -1,0 +1,111 @@
+//! Gives the leadership away before a planned stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conclave_proto::id::{LogIndex, NodeId, PeerName};
+use conclave_proto::wire::FrameKind;
+
+use crate::identity::Peer;
+use crate::leader::{Leader, LeaderView};
+use crate::rpc::raft_payload::{self, Elect};
+use crate::shared::Shared;
+use crate::status::HandOver;
+
+/// Longest wait for followers to have the last entry.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Between one follower's candidature and the next: with five members one vote may not be enough,
+/// for the others' leases still hold, but a second candidate frees the first one's.
+const BETWEEN_CANDIDATES: Duration = Duration::from_millis(20);
+
+/// Longest wait for somebody to lead; after that the usual election does it.
+const LIMIT: Duration = Duration::from_millis(300);
+
+/// Hands over, with new writes queued meanwhile. They go on whatever comes of it.
+pub(crate) async fn run(shared: &Arc<Shared>) -> HandOver {
+    if !shared.leaders.is_me() {
+        return HandOver::NotLeading;
+    }
+    shared.batcher.pause();
+    let result = while_paused(shared).await;
+    shared.batcher.resume();
+    match &result {
+        HandOver::To(leader) => tracing::info!(%leader, "handed the leadership over"),
+        HandOver::NobodyLed => tracing::warn!("nobody took the leadership over in time; the others will elect"),
+        HandOver::NotLeading | HandOver::Alone => {}
+    }
+    result
+}
+
+async fn while_paused(shared: &Arc<Shared>) -> HandOver {
+    let last_log = shared.leaders.last_log();
+    let caught_up = caught_up_voters(shared, last_log).await;
+    if caught_up.is_empty() {
+        let voters = shared.leaders.members().membership().voter_ids().count();
+        return if voters <= 1 { HandOver::Alone } else { HandOver::NobodyLed };
+    }
+    // In ascending order: of two candidates in one term the higher id wins.
+    for peer in &caught_up {
+        let question = raft_payload::encode(&Elect { last_log });
+        let (asker, peer) = (Arc::clone(shared), peer.clone());
+        tokio::spawn(async move {
+            let asked = asker.transport.ask(&peer, FrameKind::Elect, question, LIMIT).await;
+            if let Err(error) = asked {
+                tracing::debug!(peer = %peer.name, %error, "does not stand for election");
+            }
+        });
+        if let Some(leader) = other_leader(&shared.leaders, BETWEEN_CANDIDATES).await {
+            return HandOver::To(leader);
+        }
+    }
+    match other_leader(&shared.leaders, LIMIT).await {
+        Some(leader) => HandOver::To(leader),
+        None => HandOver::NobodyLed,
+    }
+}
+
+/// The voters that have everything, once at least one has; those that answer only.
+async fn caught_up_voters(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
+    let mut leaders = shared.leaders.clone();
+    let deadline = tokio::time::Instant::now() + CATCH_UP_LIMIT;
+    loop {
+        let found = voters_at(shared, last_log);
+        if !found.is_empty() {
+            return found;
+        }
+        if tokio::time::timeout_at(deadline, leaders.changed()).await.is_err() {
+            return found;
+        }
+    }
+}
+
+fn voters_at(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
+    let metrics = shared.leaders.metrics();
+    let membership = metrics.membership_config.membership();
+    let Some(replication) = &metrics.replication else {
+        return Vec::new();
+    };
+    let mut voters: Vec<u64> = membership.voter_ids().filter(|id| *id != metrics.id).collect();
+    voters.sort_unstable();
+    let matched = |id: &u64| replication.get(id).copied().flatten().is_some_and(|log| log.index >= last_log.get());
+    let peer = |id: u64| {
+        let name = PeerName::parse(&membership.get_node(&id)?.name).ok()?;
+        Some(Peer { name, id: Some(NodeId::new(id)) })
+    };
+    let caught_up = voters.into_iter().filter(matched).filter_map(peer);
+    caught_up.filter(|peer| shared.health.is_reachable(&peer.name)).collect()
+}
+
+async fn other_leader(leaders: &LeaderView, limit: Duration) -> Option<PeerName> {
+    let mut leaders = leaders.clone();
+    let seen = async {
+        loop {
+            if let Leader::Other(id) = leaders.now() {
+                return leaders.name_of(id);
+            }
+            leaders.changed().await;
+        }
+    };
+    tokio::time::timeout(limit, seen).await.ok().flatten()
+}

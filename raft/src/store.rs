@@ -1,0 +1,269 @@
+//! The replicated store: opens its parts, starts them, and is what the rest of Conclave holds.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use conclave_proto::command::Command;
+use conclave_proto::id::{AttemptId, LogIndex, ProcessId};
+use conclave_proto::keyring::Keyring;
+use conclave_proto::time::{Clock, Entropy};
+use conclave_proto::wire::Written;
+use parking_lot::Mutex;
+use tokio::sync::{RwLock, broadcast, watch};
+
+use crate::batcher::Batcher;
+use crate::claim::{self, Claim};
+use crate::claims::Claims;
+use crate::config::{StoreConfig, raft_config};
+use crate::disk::DiskSpace;
+use crate::error::{ClaimError, OpenError, WriteError};
+use crate::flusher::Flusher;
+use crate::forward::Router;
+use crate::freshness::Freshness;
+use crate::health::Health;
+use crate::identity::Identity;
+use crate::leader::{LeaderView, Raft};
+use crate::log_store::LogStore;
+use crate::miss::Misses;
+use crate::network::Network;
+use crate::open::{Storage, StorageGuard, StorageOptions};
+use crate::reader::SessionReader;
+use crate::receive_snapshot::Incoming;
+use crate::rounds::Rounds;
+use crate::rpc::PeerService;
+use crate::shared::{EVENTS, Flags, Shared};
+use crate::status::{HandOver, Readiness, Status, StoreEvent};
+use crate::tls::PeerTls;
+use crate::transport::Transport;
+use crate::{founding, handover, keys, open, pulse, status_of, upkeep};
+
+/// One replica of the session store. Cheap to clone.
+#[derive(Clone)]
+pub struct ReplicatedStore {
+    shared: Arc<Shared>,
+    parts: Arc<Parts>,
+}
+
+/// What only starting and stopping need.
+struct Parts {
+    log: LogStore,
+    flusher: Flusher,
+    space: watch::Receiver<DiskSpace>,
+    guard: Mutex<Option<StorageGuard>>,
+}
+
+impl ReplicatedStore {
+    /// Opens the disk and starts Raft on it. Needs no peer; founding and joining begin with
+    /// [`ReplicatedStore::run`].
+    pub async fn open(
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, OpenError> {
+        if config.secrets.is_empty() {
+            return Err(OpenError::NoSecret);
+        }
+        let raft_config = raft_config(&config.timeouts)?;
+        let storage = open::open(storage_options(&config), &*entropy).await?;
+        let identity = Arc::new(Identity::new(
+            storage.node_id,
+            config.self_name.clone(),
+            config.peers.clone(),
+            storage.meta.cluster(),
+            Arc::clone(&entropy),
+        ));
+        let tls = Arc::new(PeerTls::new(&config.self_name, &config.secrets, Arc::clone(&clock))?);
+        let transport = Arc::new(Transport::new(Arc::clone(&identity), Arc::clone(&tls), Arc::clone(&clock))?);
+        let network = Network::new(Arc::clone(&transport), config.timeouts.heartbeat.as_duration());
+        let Storage { node_id, log, machine, index, state, flusher, meta, inbox, space, guard } = storage;
+        let raft = Raft::new(node_id.get(), raft_config, network, log.clone(), machine)
+            .await
+            .map_err(|error| OpenError::Core(error.to_string()))?;
+        let leaders = LeaderView::new(raft.metrics());
+        let question = config.timeouts.question();
+        let freshness = Arc::new(Freshness::new(
+            Arc::clone(&clock),
+            Arc::clone(&config.observer),
+            config.max_staleness,
+            config.fail_open_max,
+        ));
+        let rounds = Rounds::start(raft.clone(), state.clone(), Arc::clone(&clock), question.as_duration());
+        let misses = Misses::new(
+            leaders.clone(),
+            Arc::clone(&transport),
+            rounds.clone(),
+            state.clone(),
+            Arc::clone(&index),
+            Arc::clone(&freshness),
+            question,
+        );
+        let router = Router {
+            raft: raft.clone(),
+            leaders: leaders.clone(),
+            transport: Arc::clone(&transport),
+            state: state.clone(),
+            clock: Arc::clone(&clock),
+            observer: Arc::clone(&config.observer),
+        };
+        let mut process = [0; ProcessId::LEN];
+        entropy.fill(&mut process);
+        let shared = Shared {
+            reader: SessionReader::new(
+                Arc::clone(&index),
+                state.clone(),
+                Arc::clone(&freshness),
+                Arc::clone(&identity),
+                misses,
+            ),
+            batcher: Batcher::start(Arc::new(router)),
+            incoming: Incoming::new(inbox),
+            config,
+            clock,
+            entropy,
+            identity,
+            tls,
+            transport,
+            raft,
+            leaders,
+            state,
+            index,
+            meta,
+            freshness,
+            rounds,
+            claims: Claims::default(),
+            health: Health::default(),
+            keyring: watch::Sender::new(None),
+            events: broadcast::Sender::new(EVENTS),
+            flags: Flags::default(),
+            founding_gate: RwLock::new(()),
+            process: ProcessId::from_bytes(process),
+            sequence: AtomicU64::new(0),
+            tasks: Mutex::default(),
+        };
+        let parts = Parts { log, flusher, space, guard: Mutex::new(Some(guard)) };
+        Ok(Self { shared: Arc::new(shared), parts: Arc::new(parts) })
+    }
+
+    /// TLS for the peer listener: 1.3 only, client certificates required and verified, no resumption.
+    pub fn peer_tls(&self) -> Arc<rustls::ServerConfig> {
+        self.shared.tls.server()
+    }
+
+    /// Answers what comes in on the peer listener.
+    pub fn peer_service(&self) -> PeerService {
+        PeerService::new(Arc::clone(&self.shared))
+    }
+
+    /// Starts the background work, once the peer listener is bound. A second call does nothing.
+    pub fn run(&self) {
+        if self.shared.flags.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = &self.shared;
+        for peer in shared.identity.others() {
+            shared.spawn(pulse::run(Arc::clone(shared), peer.clone()));
+        }
+        shared.spawn(founding::run(Arc::clone(shared)));
+        shared.spawn(keys::run(Arc::clone(shared)));
+        shared.spawn(upkeep::keep_fresh(Arc::clone(shared)));
+        shared.spawn(upkeep::watch_leader(Arc::clone(shared)));
+        shared.spawn(upkeep::judge(Arc::clone(shared)));
+        shared.spawn(upkeep::keep_log_short(Arc::clone(shared), self.parts.log.clone()));
+        shared.spawn(upkeep::watch_disk(Arc::clone(shared), self.parts.space.clone()));
+    }
+
+    /// Writes one command through whoever leads and waits until it is committed and applied there,
+    /// across changes of leader, for at most `limit`. The work goes on if the caller is dropped.
+    pub async fn write(&self, command: Command, limit: Duration) -> Result<Written, WriteError> {
+        if self.shared.state.founded().is_none() {
+            return Err(WriteError::NotFounded);
+        }
+        self.shared.write(command, limit).await
+    }
+
+    /// Looks sessions up.
+    pub fn reader(&self) -> SessionReader {
+        self.shared.reader.clone()
+    }
+
+    /// The keys in use; none until the cluster is founded and one of the secrets opens its key.
+    pub fn keyring(&self) -> watch::Receiver<Option<Arc<Keyring>>> {
+        self.shared.keyring.subscribe()
+    }
+
+    /// Claims the right to redeem a login attempt's code, cluster-wide. Who comes second gets the
+    /// outcome of the first once it is known.
+    pub async fn claim(
+        &self,
+        attempt: AttemptId,
+        client: Option<IpAddr>,
+        limit: Duration,
+    ) -> Result<Claim, ClaimError> {
+        claim::claim(&self.shared, attempt, client, limit).await
+    }
+
+    /// Ends a claim that was granted. The word goes on its way even if the caller is dropped.
+    pub async fn end_claim(&self, attempt: AttemptId, ok: bool) {
+        let shared = Arc::clone(&self.shared);
+        // Only a stopping runtime cancels it.
+        let _ = tokio::spawn(async move { claim::end(&shared, attempt, ok).await }).await;
+    }
+
+    /// What this replica knows of itself and the others.
+    pub fn status(&self) -> Status {
+        status_of::status(&self.shared)
+    }
+
+    /// Whether to send this replica requests; cheaper than [`ReplicatedStore::status`].
+    pub fn readiness(&self) -> Readiness {
+        status_of::readiness(&self.shared)
+    }
+
+    /// What is worth a log line from now on.
+    pub fn events(&self) -> broadcast::Receiver<StoreEvent> {
+        self.shared.events.subscribe()
+    }
+
+    /// Position and digest of the state, consistent with each other. Reads every row: for tests and
+    /// operators.
+    pub fn state_hash(&self) -> (LogIndex, [u8; 32]) {
+        self.shared.state.state_hash()
+    }
+
+    /// What the flusher has done so far.
+    pub fn flush_stats(&self) -> crate::flusher::FlushStats {
+        self.parts.flusher.stats()
+    }
+
+    /// Gives the leadership away before a planned stop; new writes wait meanwhile and then go to the
+    /// new leader.
+    pub async fn hand_over(&self) -> HandOver {
+        handover::run(&self.shared).await
+    }
+
+    /// Stops Raft and the background work, makes everything durable and closes the disk.
+    pub async fn shutdown(&self) {
+        self.shared.flags.stopping.store(true, Ordering::Release);
+        for task in self.shared.tasks.lock().drain(..) {
+            task.abort();
+        }
+        if let Err(error) = self.shared.raft.shutdown().await {
+            tracing::error!(%error, "the consensus core did not stop cleanly");
+        }
+        let guard = self.parts.guard.lock().take();
+        // Dropping it syncs and joins threads.
+        let _ = tokio::task::spawn_blocking(move || drop(guard)).await;
+    }
+}
+
+fn storage_options(config: &StoreConfig) -> StorageOptions {
+    let observer = Arc::clone(&config.observer);
+    StorageOptions {
+        cache_bytes: config.cache_bytes,
+        disk: Arc::clone(&config.disk),
+        on_flush: Some(Arc::new(move |took| observer.flushed(took))),
+        ..StorageOptions::new(config.data_dir.clone(), config.verifier.clone())
+    }
+}

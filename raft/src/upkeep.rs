@@ -1,0 +1,155 @@
+//! What goes on in the background of an open store: freshness, snapshots, watching leader and disk.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use conclave_proto::time::Boottime;
+use conclave_proto::wire::{FrameKind, ReadIndexAnswer, ReadIndexQuestion, Versioned};
+
+use crate::disk::DiskSpace;
+use crate::freshness::Round;
+use crate::handover;
+use crate::leader::Leader;
+use crate::log_store::LogStore;
+use crate::pulse::{self, Said};
+use crate::shared::Shared;
+use crate::status::StoreEvent;
+
+/// Longest time between two questions for freshness.
+const LONGEST_BETWEEN_QUESTIONS: Duration = Duration::from_secs(1);
+
+/// Shortest pause after a question that failed: the next may meet a new leader.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often log size, links and clocks are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Keeps this replica's knowledge fresh: asks for a quorum round, one question at a time.
+pub(crate) async fn keep_fresh(shared: Arc<Shared>) {
+    let pause = (shared.freshness.bound().as_duration() / 10).min(LONGEST_BETWEEN_QUESTIONS);
+    loop {
+        let begun = tokio::time::Instant::now();
+        let asked = ask_round(&shared).await;
+        let next = match asked {
+            Some(_) => begun + pause,
+            None => begun + pause.min(RETRY_PAUSE),
+        };
+        let mut leaders = shared.leaders.clone();
+        tokio::time::sleep_until(next).await;
+        if asked.is_none() {
+            // Without a leader there is nobody to ask.
+            let wait = async {
+                while matches!(leaders.now(), Leader::Nobody) {
+                    leaders.changed().await;
+                }
+            };
+            let _ = tokio::time::timeout(pause, wait).await;
+        }
+    }
+}
+
+/// One question: the time is noted before it is asked, and counts only once everything that the
+/// leader had acknowledged by then is applied here.
+async fn ask_round(shared: &Shared) -> Option<()> {
+    let noted = shared.clock.boottime();
+    let answer = read_index(shared).await?;
+    let mut applied = shared.index.watch_applied();
+    let reached = applied.wait_for(|applied| *applied >= answer.index);
+    // A replica that is far behind stays at it: a new question would only aim further ahead.
+    tokio::time::timeout(shared.freshness.bound().as_duration(), reached).await.ok()?.ok()?;
+    confirm(shared, noted, &answer);
+    Some(())
+}
+
+fn confirm(shared: &Shared, noted: Boottime, answer: &ReadIndexAnswer) {
+    shared.freshness.confirm(Round { noted, leader_time: answer.leader_time, index: answer.index });
+    if !shared.flags.caught_up.swap(true, Ordering::AcqRel) {
+        tracing::info!(index = answer.index.get(), "caught up with the cluster");
+    }
+}
+
+async fn read_index(shared: &Shared) -> Option<ReadIndexAnswer> {
+    let limit = shared.config.timeouts.question().as_duration();
+    match shared.leaders.now() {
+        Leader::Me => tokio::time::timeout(limit, shared.rounds.ask()).await.ok()?.ok(),
+        Leader::Other(leader) => {
+            let peer = shared.leaders.peer()?;
+            let question = ReadIndexQuestion { clock: shared.clock.now() }.to_bytes();
+            let mut leaders = shared.leaders.clone();
+            let asked = tokio::select! {
+                asked = shared.transport.ask(&peer, FrameKind::ReadIndex, question, limit) => asked,
+                () = leaders.until_not(leader) => return None,
+            };
+            ReadIndexAnswer::from_bytes(&asked.ok()?).ok()
+        }
+        Leader::Nobody | Leader::Stopped => None,
+    }
+}
+
+/// Tells of changes of the leader, and forgets claims when this replica stops leading.
+pub(crate) async fn watch_leader(shared: Arc<Shared>) {
+    let mut leaders = shared.leaders.clone();
+    let mut told = None;
+    let mut led = false;
+    loop {
+        let now = (leaders.leader_name(), leaders.metrics().current_term);
+        if told.as_ref() != Some(&now) {
+            let (leader, term) = now.clone();
+            shared.tell(StoreEvent::LeaderChanged { leader, term });
+            told = Some(now);
+        }
+        let leads = leaders.is_me();
+        if led && !leads {
+            shared.claims.clear();
+        }
+        led = leads;
+        leaders.changed().await;
+    }
+}
+
+/// Builds a snapshot when the log has grown enough since the last one and some time has passed.
+pub(crate) async fn keep_log_short(shared: Arc<Shared>, log: LogStore) {
+    let limits = shared.config.snapshot;
+    let (mut at_bytes, mut at_time) = (log.appended_bytes(), shared.clock.boottime());
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let (bytes, now) = (log.appended_bytes(), shared.clock.boottime());
+        if bytes.saturating_sub(at_bytes) < limits.log_bytes || now.since(at_time) < limits.min_interval {
+            continue;
+        }
+        tracing::info!(log_bytes = bytes.saturating_sub(at_bytes), "building a snapshot");
+        if shared.raft.trigger().snapshot().await.is_err() {
+            return;
+        }
+        (at_bytes, at_time) = (bytes, now);
+    }
+}
+
+/// Looks at links and clocks.
+pub(crate) async fn judge(shared: Arc<Shared>) {
+    let mut said = Said::default();
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        pulse::judge(&shared, &mut said);
+    }
+}
+
+/// Hands over and goes unready before sled can meet a full disk.
+pub(crate) async fn watch_disk(shared: Arc<Shared>, mut space: tokio::sync::watch::Receiver<DiskSpace>) {
+    loop {
+        let low = matches!(*space.borrow_and_update(), DiskSpace::Low { .. });
+        if shared.flags.low_disk.swap(low, Ordering::AcqRel) != low {
+            shared.raft.runtime_config().elect(!low);
+            if low {
+                tracing::error!("free disk space is low: this replica hands over and is not ready");
+                handover::run(&shared).await;
+            } else {
+                tracing::info!("there is free disk space again");
+            }
+        }
+        if space.changed().await.is_err() {
+            return;
+        }
+    }
+}
