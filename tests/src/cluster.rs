@@ -167,6 +167,8 @@ pub struct Cluster {
     pub replicas: Vec<Replica>,
     /// The slow network, if asked for.
     pub links: Option<Links>,
+    /// The cookie secret of all replicas.
+    pub secret: String,
 }
 
 /// How many replicas every scenario has.
@@ -189,7 +191,8 @@ impl Cluster {
             .map(|index| if links.is_some() { format!("conclave-{index}.peers.test") } else { "127.0.0.1".to_owned() })
             .collect();
         let peers: Vec<String> = hosts.iter().zip(&ports).map(|(host, port)| format!("{host}:{port}")).collect();
-        let common = common_flags(place, provider, &peers, options);
+        let secret = fresh_secret();
+        let common = common_flags(place, provider, &peers, &secret, options);
         let mut replicas = Vec::new();
         for index in 0..REPLICAS {
             let own = if links.is_some() { Links::own_address(index) } else { Ipv4Addr::LOCALHOST };
@@ -214,7 +217,7 @@ impl Cluster {
             replica.args.extend(own_flags(&replica));
             replicas.push(replica);
         }
-        Ok(Self { replicas, links })
+        Ok(Self { replicas, links, secret })
     }
 
     /// Starts every replica and waits until all are ready.
@@ -281,13 +284,19 @@ impl Cluster {
     }
 }
 
-fn common_flags(place: Place, provider: &Registration, peers: &[String], options: &Options) -> Vec<String> {
+fn common_flags(
+    place: Place,
+    provider: &Registration,
+    peers: &[String],
+    secret: &str,
+    options: &Options,
+) -> Vec<String> {
     let mut flags = vec![
         "--provider=oidc".to_owned(),
         format!("--oidc-issuer-url={}", provider.issuer),
         format!("--client-id={}", provider.client_id),
         format!("--client-secret={}", provider.client_secret),
-        format!("--cookie-secret={}", secret_for(peers)),
+        format!("--cookie-secret={secret}"),
         "--cookie-secure=false".to_owned(),
         "--email-domain=*".to_owned(),
         format!("--redirect-url={}", place.callback()),
@@ -315,10 +324,11 @@ fn own_flags(replica: &Replica) -> Vec<String> {
     ]
 }
 
-/// A secret that every replica of one cluster shares and no other cluster of this machine has.
-fn secret_for(peers: &[String]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, format!("{peers:?}{}", std::process::id()).as_bytes());
-    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, digest.as_ref())
+/// 32 random bytes as oauth2-proxy's documentation makes them.
+fn fresh_secret() -> String {
+    let mut bytes = [0_u8; 32];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).expect("the system has randomness");
+    base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, bytes)
 }
 
 /// The binary under test: `CONCLAVE_BIN`, or the dev profile's.

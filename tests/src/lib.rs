@@ -3,18 +3,22 @@
 use std::path::PathBuf;
 
 pub mod browser;
+pub mod canary;
 pub mod check;
 pub mod cluster;
 pub mod corpus;
 pub mod disks;
 pub mod gateway;
 pub mod http;
+pub mod intruder;
 pub mod jar;
+pub mod keycloak;
 pub mod links;
 pub mod login;
 pub mod ports;
 pub mod process;
 pub mod provider;
+pub mod raw;
 pub mod report;
 pub mod scale;
 pub mod timing;

@@ -36,7 +36,7 @@ async fn over_60_ms_with_the_default_timeouts() -> Result<(), Failure> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_300_ms_with_the_wide_area_timeouts() -> Result<(), Failure> {
-    let options = Options::default().flag("--timeouts=wide-area");
+    let options = Options::default().flag("--raft-timeouts=wide-area");
     read_your_own_login("read_your_own_login.wide", Duration::from_millis(300), options).await
 }
 

@@ -1,0 +1,38 @@
+//! Requests that no well-behaved client sends: bytes straight to a socket.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Failure;
+
+/// How long the service may sit on garbage before the connection counts as left open.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Sends bytes and returns the status of the first answer; `None` when the connection was closed or
+/// stayed silent.
+pub async fn send(address: SocketAddr, bytes: &[u8]) -> Result<Option<u16>, Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    // The service may close before everything is sent.
+    let _ = stream.write_all(bytes).await;
+    let mut head = [0_u8; 64];
+    let read = tokio::time::timeout(PATIENCE, stream.read(&mut head)).await;
+    let count = read.ok().and_then(Result::ok).unwrap_or_default();
+    let line = String::from_utf8_lossy(&head[..count]).into_owned();
+    Ok(line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)?.parse().ok()))
+}
+
+/// A GET with header lines as bytes, on a connection of its own.
+pub async fn get(address: SocketAddr, target: &str, headers: &[(&str, Vec<u8>)]) -> Result<Option<u16>, Failure> {
+    let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: auth.test\r\nConnection: close\r\n").into_bytes();
+    for (name, value) in headers {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    send(address, &bytes).await
+}
