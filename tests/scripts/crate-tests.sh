@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Runs every crate's tests under CRATE/tests/; the scenarios, which want to be alone, have their own script.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+arguments=()
+for file in {proto,raft,node,benches,tests}/tests/*.rs; do
+    [ -e "$file" ] || continue
+    name=$(basename "$file" .rs)
+    grep -q "^$name"$'\t' tests/scenarios.tsv && continue
+    arguments+=(--test "$name")
+done
+if [ "${#arguments[@]}" -gt 0 ]; then
+    cargo test --workspace "${arguments[@]}"
+fi

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider,
+# and the small tools of the faults. `parts.sh full` also Java and Keycloak; without it Keycloak is
+# fetched where Java is there already.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+wanted=()
+want() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
+want nginx nginx
+want chromium chromium
+want node nodejs
+want npm npm
+want python3 python3
+want mkfs.ext4 e2fsprogs
+want mount mount
+want setpriv util-linux
+want curl curl
+want unzip unzip
+[ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
+if [ "${1:-}" = full ]; then
+    want java openjdk-17-jre-headless
+fi
+if [ "${1:-}" = full ] || command -v java >/dev/null 2>&1; then
+    want mvn maven
+fi
+if [ "${#wanted[@]}" -gt 0 ]; then
+    echo "installing: ${wanted[*]}"
+    as_root apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${wanted[@]}"
+fi
+
+# Whatever the lock file says is what is installed.
+if ! cmp -s tests/package-lock.json tests/node_modules/.installed-lock; then
+    (cd tests && npm ci --no-audit --no-fund)
+    cp tests/package-lock.json tests/node_modules/.installed-lock
+fi
+
+keycloak=26.4.5
+if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak/bin/kc.sh" ]; then
+    rm -rf .tools/keycloak && mkdir -p .tools/keycloak
+    mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        "-Dartifact=org.keycloak:keycloak-quarkus-dist:$keycloak:zip" "-DoutputDirectory=$PWD/.tools/keycloak"
+    (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
+fi
