@@ -100,3 +100,52 @@ impl Provider {
         &mut self.process
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::browser::Robot;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use url::Url;
+
+    const CALLBACK: &str = "http://app.example.test/oauth2/callback";
+
+    async fn redeem(provider: &Provider, code: &str, verifier: &str) -> u16 {
+        let registration = provider.registration();
+        let basic = STANDARD.encode(format!("{}:{}", registration.client_id, registration.client_secret));
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)])
+            .append_pair("code_verifier", verifier)
+            .finish();
+        let request = provider.client.post(format!("{}/token", registration.issuer));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let answer = request.header("authorization", format!("Basic {basic}")).body(form).send().await;
+        answer.expect("answered").status().as_u16()
+    }
+
+    /// The instrument itself: a robot gets through the provider's forms, and a code's second use shows.
+    #[tokio::test]
+    async fn a_robot_logs_in_and_the_ledger_counts_codes() {
+        let provider = Provider::start(&WorkDir::fresh("provider"), CALLBACK).await.expect("node and the npm provider");
+        let verifier = "v".repeat(50);
+        let challenge = URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes()));
+        let mut start = Url::parse(&format!("{}/auth", provider.registration().issuer)).expect("valid");
+        start
+            .query_pairs_mut()
+            .extend_pairs([("client_id", "rp"), ("response_type", "code"), ("redirect_uri", CALLBACK)])
+            .extend_pairs([("scope", "openid email profile groups"), ("state", "s"), ("nonce", "n")])
+            .extend_pairs([("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")]);
+        let mut robot = Robot::new("alice");
+        let callback = robot.open_until(&start, "/oauth2/callback").await.expect("the form is filled");
+        let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        assert_eq!(redeem(&provider, &code, &verifier).await, 200);
+        assert_eq!(redeem(&provider, &code, &verifier).await, 400);
+        let ledger = provider.ledger().await.expect("a ledger");
+        assert_eq!((ledger.codes[&code].asked, ledger.codes[&code].granted, ledger.logins), (2, 1, 1));
+        assert!(ledger.tokens.len() >= 2, "the tokens that must be found nowhere");
+        let again = robot.open_until(&start, "/oauth2/callback").await.expect("known by now");
+        assert!(again.query_pairs().any(|(name, value)| name == "code" && value != code));
+        assert_eq!(provider.ledger().await.expect("a ledger").logins, 1, "without another form");
+    }
+}

@@ -47,7 +47,9 @@ const provider = new Provider(issuer, {
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   async loadExistingGrant(ctx) {
     const known = ctx.oidc.session.grantIdFor(ctx.oidc.client.clientId);
-    if (known) return ctx.oidc.provider.Grant.find(known);
+    // A code's second use revokes its grant: then a new one is due.
+    const found = known && await ctx.oidc.provider.Grant.find(known);
+    if (found) return found;
     const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
     grant.addOIDCScope('openid email profile groups offline_access');
     await grant.save();
