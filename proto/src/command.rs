@@ -35,11 +35,16 @@ pub const MAX_ENVELOPES: usize = 16;
 /// Longest sealed cluster key in bytes: nonce, key and tag, with room for a later format.
 pub const MAX_SEALED_KEY: usize = 256;
 
-/// Most sessions that one revocation removes at once: bounds one entry's work.
-pub const REVOKE_NOW: usize = 128;
+/// Most sessions that one revocation removes at once: one person's browsers, and all of an entry's
+/// revocations together within [`MAX_CHANGE_BYTES`].
+pub const REVOKE_NOW: usize = 16;
 
-/// Most things that one [`Command::ExpireUpTo`] forgets: bounds one entry's work.
-pub const MAX_EXPIRE: usize = 1024;
+/// Most things that the [`Command::ExpireUpTo`]s of one entry forget together, for the same reason.
+pub const MAX_EXPIRE: usize = 512;
+
+/// Most bytes of keys and values that one entry changes. They are written at once, and the store
+/// syncs after 2 MiB at the latest, its own bytes for each row included.
+pub const MAX_CHANGE_BYTES: usize = 1024 * 1024;
 
 /// How long, in log time, the result of a command is remembered and a retry of it is safe; older
 /// commands are refused. A tombstone lives as long.
@@ -91,7 +96,7 @@ pub enum Command {
     /// Forgets what the entry's clock has passed: expired sessions, those of older epochs, and
     /// results, attempts, tombstones and not-before marks whose windows are over.
     ExpireUpTo {
-        /// At most so many things, and never more than [`MAX_EXPIRE`].
+        /// At most so many things; all of an entry's together never more than [`MAX_EXPIRE`].
         limit: u32,
     },
     /// Wraps the cluster key under further cookie secrets, and drops the named ones.

@@ -14,7 +14,7 @@ use crate::time::{Timestamp, Ttl};
 
 /// How many things were forgotten or looked at, at most `limit`.
 pub(super) fn expire(state: &mut Overlay<'_>, entry: Entry, epoch: Epoch, limit: u32) -> u32 {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_EXPIRE);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(MAX_EXPIRE - state.expired);
     let mut left = limit;
     left -= expired_sessions(state, entry.clock, left);
     left -= older_epochs(state, epoch, left);
@@ -22,6 +22,7 @@ pub(super) fn expire(state: &mut Overlay<'_>, entry: Entry, epoch: Epoch, limit:
     for kind in [RowKind::ResultDue, RowKind::AttemptDue, RowKind::TombstoneDue] {
         left -= remembered(state, kind, entry.clock, left);
     }
+    state.expired += limit - left;
     u32::try_from(limit - left).unwrap_or(u32::MAX)
 }
 

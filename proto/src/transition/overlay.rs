@@ -17,11 +17,13 @@ pub(super) fn read<T: Versioned>(bytes: &[u8]) -> T {
 pub(super) struct Overlay<'v> {
     below: &'v dyn StateView,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// How much this entry has forgotten so far.
+    pub(super) expired: usize,
 }
 
 impl<'v> Overlay<'v> {
     pub(super) fn new(below: &'v dyn StateView) -> Self {
-        Self { below, changes: BTreeMap::new() }
+        Self { below, changes: BTreeMap::new(), expired: 0 }
     }
 
     /// The decoded row of `key`.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::command::{
-    CreateSession, FIRST_EPOCH, Found, KeyEnvelope, MAX_BATCH_COMMANDS, MAX_EXPIRE, REVOKE_NOW, Revoke, Tag,
+    CreateSession, FIRST_EPOCH, Found, KeyEnvelope, MAX_BATCH_COMMANDS, MAX_CHANGE_BYTES, MAX_EXPIRE, REVOKE_NOW,
+    Revoke, Tag,
 };
 use crate::id::{AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, ProcessId, SessionKey, SidKey, SubjectKey};
 use crate::keyspace::{NotBeforeRow, RowKind, body_row_key, index_row_key, not_before_key, tombstone_key};
@@ -482,6 +483,51 @@ fn changes_name_each_key_once_and_in_order() {
     let keys: Vec<_> = changes.as_slice().iter().map(Change::key).collect();
     assert!(keys.is_sorted_by(|a, b| a < b));
     assert!(changes.bytes() > keys.iter().map(|key| key.len()).sum());
+}
+
+/// The entry that ends the most: as many revocations as fit, each of as many sessions as it may
+/// remove, and over that the most that can be expired.
+#[test]
+fn the_heaviest_entry_stays_within_its_bytes() {
+    let mut world = World::founded();
+    let per_subject = u32::try_from(REVOKE_NOW).expect("small") + 1;
+    let subjects = u32::try_from(MAX_BATCH_COMMANDS).expect("small") - 1;
+    let subject = |id: u32| SubjectKey::from_bytes([u8::try_from(id).expect("small"); 32]);
+    for id in 0..subjects * per_subject {
+        let create = CreateSession { subject: subject(id / per_subject), lifetime: LONGEST_LIFETIME, ..login_data(id) };
+        world.write(Command::CreateSession(create));
+    }
+    // Those that expire, and enough of them.
+    for id in 0..600 {
+        world.write(login(1_000_000 + id));
+    }
+    for id in 0..subjects * per_subject {
+        world.write(end_session(2_000_000 + id));
+    }
+    world.pass(HOUR);
+    let mut commands: Vec<_> = (0..subjects).map(|id| Command::Revoke(Revoke::Subject(subject(id)))).collect();
+    commands.push(Command::ExpireUpTo { limit: u32::MAX });
+    let tagged = commands.into_iter().map(|command| Tagged { tag: world.tag(), command }).collect();
+    let (outcomes, changes) = apply(&world.rows, LogIndex::new(world.at + 1), &Batch::new(world.now, tagged));
+    assert_eq!(outcomes.last(), Some(&Outcome::Expired(u32::try_from(MAX_EXPIRE).expect("small"))));
+    assert!(outcomes.iter().rev().skip(1).all(|outcome| *outcome == Outcome::Revoked(per_subject - 1)));
+    let bytes = changes.bytes();
+    assert!(bytes < MAX_CHANGE_BYTES, "{bytes} bytes");
+    let rows = changes.as_slice().len();
+    assert!(bytes + rows * 64 < 2 * 1024 * 1024 - crate::wire::MAX_ROW, "{rows} rows");
+}
+
+#[test]
+fn the_expiries_of_one_entry_share_its_limit() {
+    let mut world = World::founded();
+    for id in 0..700 {
+        world.write(login(id));
+    }
+    world.pass(HOUR);
+    let expire = || Command::ExpireUpTo { limit: 300 };
+    let tagged = [expire(), expire()].into_iter().map(|command| Tagged { tag: world.tag(), command }).collect();
+    let rest = u32::try_from(MAX_EXPIRE).expect("small") - 300;
+    assert_eq!(world.entry(tagged), [Outcome::Expired(300), Outcome::Expired(rest)]);
 }
 
 #[test]
