@@ -1,0 +1,96 @@
+//! Compares a recorded answer with ours, leaving out what differs everywhere by design.
+
+use serde_json::{Map, Value, json};
+
+/// One place where two answers differ.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// Path inside the answer.
+    pub at: String,
+    /// What oauth2-proxy answered.
+    pub recorded: Value,
+    /// What Conclave answered.
+    pub ours: Value,
+}
+
+/// All places where the two differ.
+pub fn differences(recorded: &Value, ours: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    walk(recorded, ours, "", &mut found);
+    found
+}
+
+fn walk(recorded: &Value, ours: &Value, at: &str, found: &mut Vec<Difference>) {
+    match (recorded, ours) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let (left, right) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
+                walk(left, right, &format!("{at}.{key}"), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (index, (left, right)) in a.iter().zip(b).enumerate() {
+                walk(left, right, &format!("{at}[{index}]"), found);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => found.push(Difference { at: at.to_owned(), recorded: a.clone(), ours: b.clone() }),
+    }
+}
+
+/// The parts of an answer that are compared: a login start without PKCE, nonce and the state's text, pages by
+/// their forms' actions, cookies without login cookies and, unless `deletions`, without deletions.
+pub fn soften(answer: &Value, deletions: bool) -> Value {
+    match answer {
+        Value::Array(items) => items.iter().map(|item| soften(item, deletions)).collect(),
+        Value::Object(map) => Value::Object(soften_map(map, deletions)),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other.clone(),
+    }
+}
+
+fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
+    let mut soft: Map<String, Value> = map.iter().map(|(key, value)| (key.clone(), soften(value, deletions))).collect();
+    if soft.contains_key("to") {
+        if let Some(Value::Object(query)) = soft.get_mut("query") {
+            query.retain(|key, _| !matches!(key.as_str(), "code_challenge" | "code_challenge_method" | "nonce"));
+            if query.contains_key("state") {
+                query.insert("state".into(), json!("<random>"));
+            }
+        }
+    }
+    if let Some(Value::Array(cookies)) = soft.get_mut("cookies") {
+        cookies.retain(|cookie| {
+            let name = cookie["name"].as_str().unwrap_or_default();
+            let deletion = cookie["value"] == "empty";
+            !name.ends_with("_csrf") && (!deletion || deletions)
+        });
+        cookies.dedup();
+    }
+    if let Some(Value::Array(forms)) = soft.get_mut("forms") {
+        let action = |form: &Value| form["action"].as_str().unwrap_or_default().split('?').next().map(str::to_owned);
+        let mut actions: Vec<Value> = forms.iter().map(|form| json!(action(form))).collect();
+        actions.sort_by_key(Value::to_string);
+        *forms = actions;
+    }
+    soft
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_names_its_place() {
+        let found = differences(&json!({"a": [1, 2]}), &json!({"a": [1, 3]}));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].at, ".a[1]");
+    }
+
+    #[test]
+    fn deletions_count_where_asked() {
+        let answer = json!({"cookies": [{"name": "_oauth2_proxy", "value": "empty"}]});
+        assert_eq!(soften(&answer, false)["cookies"], json!([]));
+        assert_eq!(soften(&answer, true)["cookies"].as_array().map(Vec::len), Some(1));
+    }
+}
