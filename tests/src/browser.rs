@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, USER_AGENT};
+use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, USER_AGENT};
 use url::Url;
 
+use crate::Failure;
 use crate::http::{self, Answer};
 use crate::jar::Jar;
-use crate::Failure;
 
 /// More hops than any login takes.
 const MOST_HOPS: usize = 15;
@@ -60,6 +60,11 @@ impl Robot {
         self.send(Method::GET, url, None, headers).await
     }
 
+    /// Sends a form without following redirects.
+    pub async fn post(&mut self, url: &Url, form: &[(String, String)]) -> Result<Answer, Failure> {
+        self.send(Method::POST, url, Some(form), &[]).await
+    }
+
     async fn send(
         &mut self,
         method: Method,
@@ -83,6 +88,8 @@ impl Robot {
         if let Some(form) = form {
             let mut body = url::form_urlencoded::Serializer::new(String::new());
             body.extend_pairs(form);
+            // Every form here goes to the origin of its own page.
+            request = request.header(ORIGIN, url.origin().ascii_serialization());
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.finish());
         }
         self.visited.push(url.clone());

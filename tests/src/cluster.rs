@@ -66,7 +66,8 @@ impl Replica {
         let process = match &self.hosts {
             None => Process::start(&self.name, &self.log, &binary, &self.args)?,
             Some(hosts) => {
-                let line = format!("mount --bind '{}' /etc/hosts && exec '{}' \"$@\"", hosts.display(), binary.display());
+                let line =
+                    format!("mount --bind '{}' /etc/hosts && exec '{}' \"$@\"", hosts.display(), binary.display());
                 let mut args: Vec<String> = ["--mount", "sh", "-c", &line, "sh"].map(str::to_owned).to_vec();
                 args.extend_from_slice(&self.args);
                 Process::start(&self.name, &self.log, "unshare".as_ref(), &args)?
@@ -144,11 +145,15 @@ impl Replica {
     /// Sum over all labels of a metric.
     pub async fn metric(&self, name: &str) -> Result<f64, Failure> {
         let text = self.admin_text("/metrics").await?;
-        let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
-        });
+        let lines = text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' ')));
         let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-        if values.is_empty() { Err(format!("no metric {name} at {}", self.name).into()) } else { Ok(values.iter().sum()) }
+        if values.is_empty() {
+            Err(format!("no metric {name} at {}", self.name).into())
+        } else {
+            Ok(values.iter().sum())
+        }
     }
 
     /// Index and hash of the replicated state.
@@ -176,12 +181,7 @@ pub const REPLICAS: usize = 3;
 
 impl Cluster {
     /// Lays the cluster out without starting it.
-    pub async fn lay(
-        dir: &WorkDir,
-        place: Place,
-        provider: &Registration,
-        options: &Options,
-    ) -> Result<Self, Failure> {
+    pub async fn lay(dir: &WorkDir, place: Place, provider: &Registration, options: &Options) -> Result<Self, Failure> {
         let ports: Vec<u16> = (0..REPLICAS).map(|_| ports::free()).collect();
         let links = match options.slow {
             Some((replica, delay)) => Some(Links::open(&ports).await?.delayed_around(replica, delay)),

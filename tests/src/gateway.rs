@@ -175,7 +175,8 @@ mod tests {
         assert_eq!(stranger.status, 302);
         let target = format!("/oauth2/start?rd=http://{}%2Fa%252Fb%3Fx%3D1%26y%3D%2520", place.authority());
         assert!(stranger.header("location").ends_with(&target), "{}", stranger.header("location"));
-        let known = robot.get_with(&url, &[("Cookie", "user=alice"), ("X-Auth-Request-User", "root")]).await.expect("answered");
+        let known =
+            robot.get_with(&url, &[("Cookie", "user=alice"), ("X-Auth-Request-User", "root")]).await.expect("answered");
         let seen = Seen::of(&known).expect("the app answers");
         assert_eq!((seen.uri.as_str(), seen.user.as_str(), seen.email.as_str()), ("/a%2Fb?x=1&y=%20", "alice", ""));
     }

@@ -95,9 +95,9 @@ fn default_path(path: &str) -> String {
 fn fits(cookie: &Cookie, host: &str, path: &str) -> bool {
     let under = host.strip_suffix(cookie.domain.as_str()).is_some_and(|rest| rest.ends_with('.'));
     let host_fits = host == cookie.domain || (!cookie.host_only && under);
-    let path_fits = path.strip_prefix(cookie.path.as_str()).is_some_and(|rest| {
-        rest.is_empty() || cookie.path.ends_with('/') || rest.starts_with('/')
-    });
+    let path_fits = path
+        .strip_prefix(cookie.path.as_str())
+        .is_some_and(|rest| rest.is_empty() || cookie.path.ends_with('/') || rest.starts_with('/'));
     host_fits && path_fits
 }
 

@@ -115,7 +115,9 @@ pub fn tail(log: &Path) -> String {
 pub fn run<A: AsRef<OsStr>>(program: &str, args: &[A]) -> Result<String, Failure> {
     let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     if !output.status.success() {
-        return Err(format!("{program} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into());
+        return Err(
+            format!("{program} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)).into()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -52,6 +52,7 @@ async fn malformed(world: &World) -> Result<f64, Failure> {
     let mut sum = 0.0;
     for replica in &world.cluster.replicas {
         sum += replica.metric("conclave_malformed_input_total").await?;
+        sum += replica.metric("conclave_peer_refused_total").await.unwrap_or_default();
     }
     Ok(sum)
 }
@@ -164,7 +165,9 @@ async fn callbacks(world: &World, person: &mut Person, scale: &mut Scale, count:
         let good = person.begin(replica).await?;
         let mut bent = good.clone();
         let pairs: Vec<(String, String)> = good.query_pairs().into_owned().collect();
-        bent.query_pairs_mut().clear().extend_pairs(pairs.iter().filter_map(|(name, value)| bend(name, value, turn, scale)));
+        bent.query_pairs_mut()
+            .clear()
+            .extend_pairs(pairs.iter().filter_map(|(name, value)| bend(name, value, turn, scale)));
         if turn % 9 == 8 {
             person.robot.jar.forget(conclave_tests::gateway::APP_HOST);
         }
@@ -227,7 +230,8 @@ async fn peer_port(world: &World, scale: &mut Scale, count: usize) -> Result<usi
         assert!(outcome.is_err(), "{shows:?} does not get past the handshake: {outcome:?}");
     }
     let insider = Intruder::new(&secret, &to, target.peer, Shows::Leaf { secret: &secret, name: &from })?;
-    let strange = Intruder::new(&secret, &to, target.peer, Shows::Leaf { secret: &secret, name: &PeerName::parse("x:1")? })?;
+    let strange =
+        Intruder::new(&secret, &to, target.peer, Shows::Leaf { secret: &secret, name: &PeerName::parse("x:1")? })?;
     let status = sender.admin("/status").await?;
     let node = NodeId::new(status["node_id"].as_str().ok_or("no node_id")?.parse()?);
     let frame = |cluster: u8, from: &PeerName| Frame {

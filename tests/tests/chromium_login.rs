@@ -32,7 +32,8 @@ async fn chromium_login() -> Result<(), Failure> {
     let cookies = page["cookies"].as_array().ok_or("no cookies")?;
     let session = cookies.iter().find(|cookie| cookie["name"] == SESSION_COOKIE).ok_or("no session cookie")?;
     assert_eq!((&session["domain"], &session["httpOnly"]), (&APP_HOST.into(), &true.into()));
-    let left: Vec<_> = cookies.iter().filter(|cookie| cookie["name"].as_str().is_some_and(|n| n.ends_with("_csrf"))).collect();
+    let left: Vec<_> =
+        cookies.iter().filter(|cookie| cookie["name"].as_str().is_some_and(|n| n.ends_with("_csrf"))).collect();
     assert!(left.is_empty(), "the login cookie is gone after the login");
     assert!(took < Duration::from_secs(60));
     scenario.figure("browser start, login and reload", format!("{:.1} s", took.as_secs_f64()));

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use conclave_tests::Failure;
 use conclave_tests::check::Asker;
 use conclave_tests::cluster::{Options, READY_WITHIN};
 use conclave_tests::login::{Login, Person};
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{Times, now};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 /// The kill follows the acknowledgement within this.
 const KILL_WITHIN: Duration = Duration::from_millis(5);

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use conclave_tests::Failure;
 use conclave_tests::check::{Asker, SESSION_COOKIE};
 use conclave_tests::cluster::{Options, READY_WITHIN};
 use conclave_tests::login::Login;
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{now, until};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 const STALENESS: Duration = Duration::from_secs(2);
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use conclave_tests::Failure;
 use conclave_tests::check::{Asker, Verdict};
 use conclave_tests::cluster::{Cluster, Options};
 use conclave_tests::login::{Login, Person};
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{Times, now, until};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 /// Where people log in, the replica behind the slow link, and the third.
 const A: usize = 0;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use conclave_tests::Failure;
 use conclave_tests::check::Asker;
 use conclave_tests::cluster::{Options, READY_WITHIN};
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{Times, now};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 /// Draining (0 s here), hand-over, flush.
 const STOPS_WITHIN: Duration = Duration::from_secs(15);

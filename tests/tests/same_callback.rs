@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use conclave_tests::Failure;
 use conclave_tests::check::{Asker, SESSION_COOKIE};
 use conclave_tests::cluster::Options;
 use conclave_tests::http::Answer;
@@ -9,7 +10,6 @@ use conclave_tests::login::Person;
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::Times;
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 use url::Url;
 
 /// Callbacks under way at once.
@@ -68,7 +68,12 @@ async fn sessions(world: &World) -> Result<u64, Failure> {
     Ok(status["sessions"].as_u64().ok_or("no sessions in /status")?)
 }
 
-async fn callbacks(mut person: Person, replicas: Vec<SocketAddr>, start: usize, count: usize) -> Result<Tally, Failure> {
+async fn callbacks(
+    mut person: Person,
+    replicas: Vec<SocketAddr>,
+    start: usize,
+    count: usize,
+) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for turn in 0..count {
         let callback = person.begin(replicas[(start + turn) % replicas.len()]).await?;

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use conclave_tests::Failure;
 use conclave_tests::check::{Asker, SESSION_COOKIE};
 use conclave_tests::cluster::Options;
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{Times, now};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 /// B in this scenario: no check sent later than this after the acknowledgement is let through.
 const STALENESS: Duration = Duration::from_secs(2);
@@ -41,7 +41,8 @@ async fn sign_out() -> Result<(), Failure> {
         assert_eq!(asker.ask(world.replica(at), &login.ticket).await?.status, 401, "refused where it was signed out");
     }
     scenario.figure("refused at the other two after", times.summary());
-    scenario.figure("aim p99 <= 50 ms", if times.percentile(0.99) <= Duration::from_millis(50) { "met" } else { "MISSED" });
+    scenario
+        .figure("aim p99 <= 50 ms", if times.percentile(0.99) <= Duration::from_millis(50) { "met" } else { "MISSED" });
     scenario.passed();
     Ok(())
 }

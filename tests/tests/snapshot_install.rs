@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use conclave_tests::Failure;
 use conclave_tests::check::Asker;
 use conclave_tests::cluster::{Options, READY_WITHIN};
 use conclave_tests::login::{Login, Person};
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{now, until};
 use conclave_tests::world::World;
-use conclave_tests::Failure;
 
 const PEOPLE: usize = 8;
 
@@ -58,7 +58,8 @@ async fn snapshot_install() -> Result<(), Failure> {
 
 async fn wait_ready_then_stop(world: &World, away: usize, over: &AtomicBool) -> Result<(), Failure> {
     let replica = &world.cluster.replicas[away];
-    let outcome = until("ready again", READY_WITHIN, || async { (replica.ready_status().await == 200).then_some(()) }).await;
+    let outcome =
+        until("ready again", READY_WITHIN, || async { (replica.ready_status().await == 200).then_some(()) }).await;
     over.store(true, Ordering::Relaxed);
     outcome
 }
