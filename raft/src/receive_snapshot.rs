@@ -1,5 +1,7 @@
 //! Takes in a leader's snapshot chunk by chunk; one at a time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use conclave_proto::id::NodeId;
 use conclave_proto::wire::PeerRefusal;
 use tokio::sync::Mutex;
@@ -13,6 +15,7 @@ use crate::types::{RaftSnapshot, RaftSnapshotMeta, RaftVote};
 pub(crate) struct Incoming {
     inbox: SnapshotInbox,
     current: Mutex<Option<Transfer>>,
+    installed: AtomicU64,
 }
 
 struct Transfer {
@@ -25,7 +28,12 @@ struct Transfer {
 
 impl Incoming {
     pub(crate) fn new(inbox: SnapshotInbox) -> Self {
-        Self { inbox, current: Mutex::new(None) }
+        Self { inbox, current: Mutex::new(None), installed: AtomicU64::new(0) }
+    }
+
+    /// Snapshots installed since the start.
+    pub(crate) fn installed(&self) -> u64 {
+        self.installed.load(Ordering::Relaxed)
     }
 
     /// Begins, or begins anew: a later leader's snapshot replaces the one under way. Answers this
@@ -89,7 +97,9 @@ impl Incoming {
         })?;
         let snapshot = RaftSnapshot { meta: transfer.meta, snapshot: Box::new(source) };
         let installed = raft.install_full_snapshot(transfer.vote, snapshot).await;
-        installed.map(|response| response.vote).map_err(|_| PeerRefusal::NotReady)
+        let response = installed.map_err(|_| PeerRefusal::NotReady)?;
+        self.installed.fetch_add(1, Ordering::Relaxed);
+        Ok(response.vote)
     }
 }
 

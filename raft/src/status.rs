@@ -60,6 +60,8 @@ pub struct Status {
     pub members: Vec<MemberStatus>,
     /// Whether to send it requests.
     pub ready: Readiness,
+    /// Snapshots of other replicas that were installed since the start.
+    pub snapshots_installed: u64,
     /// Live sessions.
     pub sessions: usize,
     /// How far this replica's wall clock is from the members' median, in milliseconds.

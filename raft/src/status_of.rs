@@ -27,6 +27,7 @@ pub(crate) fn status(shared: &Shared) -> Status {
         caught_up: shared.flags.caught_up.load(Ordering::Acquire),
         members: members(shared),
         ready: readiness(shared),
+        snapshots_installed: shared.incoming.installed(),
         sessions: shared.index.len(),
         clock_deviation_ms: shared.health.deviation_ms(),
     }

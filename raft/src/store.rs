@@ -151,6 +151,11 @@ impl ReplicatedStore {
         self.shared.tls.server()
     }
 
+    /// The DER of the certificate that this replica shows its peers now.
+    pub fn peer_certificate(&self) -> Vec<u8> {
+        self.shared.tls.leaf()
+    }
+
     /// Answers what comes in on the peer listener.
     pub fn peer_service(&self) -> PeerService {
         PeerService::new(Arc::clone(&self.shared))
@@ -219,6 +224,11 @@ impl ReplicatedStore {
     /// Whether to send this replica requests; cheaper than [`ReplicatedStore::status`].
     pub fn readiness(&self) -> Readiness {
         status_of::readiness(&self.shared)
+    }
+
+    /// Whether this replica leads, as far as it knows: for work that only one replica should do.
+    pub fn leads(&self) -> bool {
+        self.shared.leaders.is_me()
     }
 
     /// What is worth a log line from now on.

@@ -79,6 +79,11 @@ impl PeerTls {
         self.client.clone()
     }
 
+    /// The DER of the current leaf.
+    pub(crate) fn leaf(&self) -> Vec<u8> {
+        self.slot.get().cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default()
+    }
+
     /// Replaces the leaf; running listeners and clients use the new one for their next connection.
     pub(crate) fn renew(&self) -> Result<(), TlsError> {
         let provider = rustls::crypto::ring::default_provider();

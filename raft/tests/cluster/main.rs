@@ -1,0 +1,10 @@
+//! Replicas in one process, over real TLS on loopback: founding, writing, failing over, refusing.
+
+mod claims;
+mod founding;
+mod freshness;
+mod handover;
+mod harness;
+mod refusals;
+mod replication;
+mod snapshots;
