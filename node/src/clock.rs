@@ -26,25 +26,19 @@ fn millis(time: Timespec) -> u64 {
 }
 
 /// The operating system's random source.
-#[derive(Clone, Debug)]
-pub struct SystemEntropy(SystemRandom);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEntropy;
 
 impl SystemEntropy {
-    /// Opens it.
-    pub fn new() -> Self {
-        Self(SystemRandom::new())
-    }
-}
-
-impl Default for SystemEntropy {
-    fn default() -> Self {
-        Self::new()
+    /// The one there is.
+    pub const fn new() -> Self {
+        Self
     }
 }
 
 impl Entropy for SystemEntropy {
     fn fill(&self, buffer: &mut [u8]) {
-        self.0.fill(buffer).expect("the kernel's random source does not fail once it is initialised");
+        SystemRandom::new().fill(buffer).expect("the kernel's random source does not fail once it is initialised");
     }
 }
 
@@ -62,8 +56,8 @@ mod tests {
     #[test]
     fn entropy_fills_the_buffer() {
         let (mut a, mut b) = ([0u8; 32], [0u8; 32]);
-        SystemEntropy::new().fill(&mut a);
-        SystemEntropy::new().fill(&mut b);
+        SystemEntropy.fill(&mut a);
+        SystemEntropy.fill(&mut b);
         assert!(a != [0u8; 32] && a != b);
     }
 }

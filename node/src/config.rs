@@ -12,10 +12,26 @@ use conclave_proto::policy::{Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
 
+mod build;
+pub mod check;
+pub mod data_dir;
+pub mod docs;
+mod duration;
+mod file;
+mod flags;
+pub mod help;
 pub mod listen;
+pub mod load;
+mod nearest;
+pub mod option;
+pub mod problem;
 pub mod secret;
+mod settings;
+pub mod table;
+mod value;
 
 pub use listen::ListenAddress;
+pub use problem::ConfigError;
 pub use secret::{Secret, SecretSource, SecretUnreadable};
 
 /// Everything the process was told, checked as a whole.

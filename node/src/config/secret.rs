@@ -39,7 +39,7 @@ impl<T: Zeroize> Drop for Secret<T> {
 pub enum SecretSource {
     /// Given directly.
     Given(Secret<String>),
-    /// A file, used verbatim.
+    /// A file; a newline at its end does not count.
     File(PathBuf),
 }
 
@@ -57,7 +57,10 @@ impl SecretSource {
         match self {
             Self::Given(secret) => Ok(secret.clone()),
             Self::File(path) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(Secret::new(text)),
+                Ok(mut text) => {
+                    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+                    Ok(Secret::new(text))
+                }
                 Err(source) => Err(SecretUnreadable { path: path.clone(), source }),
             },
         }

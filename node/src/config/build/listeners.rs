@@ -1,0 +1,148 @@
+//! Listeners, and the gateway in front.
+
+use conclave_proto::forwarded::{Gateway, GatewayConfig, TrustedProxies};
+
+use super::{Findings, Settings};
+use crate::config::{HttpConfig, ListenAddress, TlsConfig};
+
+/// Headers that may carry the client's address, as in oauth2-proxy.
+const CLIENT_IP_HEADERS: [&str; 5] =
+    ["X-Forwarded-For", "X-Real-IP", "X-ProxyUser-IP", "X-Envoy-External-Address", "CF-Connecting-IP"];
+
+/// Go's names of the TLS 1.2 suites that can be served, and of TLS 1.3's, which are always on.
+const CIPHER_SUITES: [&str; 9] = [
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+];
+
+/// The service listener.
+pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpConfig> {
+    let tls = tls(settings, findings);
+    let address = optional("http_address", settings, findings);
+    if tls.is_none() && address == Some(None) && !wants_tls(settings) {
+        findings.problem("http_address", "no listener at all: give an address, such as 127.0.0.1:4180");
+    }
+    if settings.flag("force_https") && !wants_tls(settings) {
+        findings.problem("force_https", "needs tls_cert_file and tls_key_file; behind a gateway let that redirect");
+    }
+    Some(HttpConfig {
+        address: address?,
+        tls,
+        force_https: settings.flag("force_https"),
+        request_id_header: settings.text("request_id_header").to_owned(),
+        allow_query_semicolons: settings.flag("allow_query_semicolons"),
+    })
+}
+
+/// An address that `-` or nothing turns off. The outer option is empty after a problem.
+#[expect(clippy::option_option, reason = "off and wrong are two things")]
+pub(super) fn optional(
+    name: &'static str,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<Option<ListenAddress>> {
+    match settings.text(name) {
+        "" | "-" => Some(None),
+        raw => findings.take(name, ListenAddress::parse(raw)).map(Some),
+    }
+}
+
+fn wants_tls(settings: &Settings) -> bool {
+    settings.some_text("tls_cert_file").is_some() || settings.some_text("tls_key_file").is_some()
+}
+
+fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
+    check_tls_words(settings, findings);
+    if !wants_tls(settings) {
+        return None;
+    }
+    let address = findings.take("https_address", ListenAddress::parse(settings.text("https_address")));
+    let cert = file_of("tls_cert_file", "tls_key_file", settings, findings);
+    let key = file_of("tls_key_file", "tls_cert_file", settings, findings);
+    Some(TlsConfig {
+        address: address?,
+        cert_file: cert?,
+        key_file: key?,
+        only_tls13: settings.text("tls_min_version") == "TLS1.3",
+    })
+}
+
+fn file_of(
+    name: &'static str,
+    other: &str,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<std::path::PathBuf> {
+    let Some(path) = settings.some_path(name) else {
+        findings.problem(name, format!("is missing, while `{other}` is given"));
+        return None;
+    };
+    super::readable(name, &path, findings).then_some(path)
+}
+
+fn check_tls_words(settings: &Settings, findings: &mut Findings) {
+    if !wants_tls(settings) {
+        return;
+    }
+    if !matches!(settings.text("tls_min_version"), "" | "TLS1.2" | "TLS1.3") {
+        findings.problem("tls_min_version", "must be TLS1.2 or TLS1.3");
+    }
+    for suite in settings.items("tls_cipher_suites") {
+        if !CIPHER_SUITES.contains(&suite.as_str()) {
+            findings.problem(
+                "tls_cipher_suites",
+                format!("{suite:?} is no suite that can be served: give some of {CIPHER_SUITES:?}"),
+            );
+        }
+    }
+}
+
+/// Which headers say what the request was, and whose.
+pub(super) fn gateway(settings: &Settings, findings: &mut Findings) -> Option<GatewayConfig> {
+    let kind = settings.text("gateway");
+    let gateway = if kind.is_empty() { Some(Gateway::None) } else { findings.take("gateway", Gateway::parse(kind)) };
+    let trusted = findings.take("trusted_proxy_ips", TrustedProxies::parse(&settings.items("trusted_proxy_ips")));
+    let reverse_proxy = settings.flag("reverse_proxy");
+    let header = settings.text("real_client_ip_header");
+    let known = CLIENT_IP_HEADERS.iter().any(|name| name.eq_ignore_ascii_case(header));
+    if reverse_proxy && !known {
+        findings.problem("real_client_ip_header", format!("must be one of {}", CLIENT_IP_HEADERS.join(", ")));
+    }
+    let config = GatewayConfig {
+        gateway: gateway?,
+        reverse_proxy,
+        trusted: trusted?,
+        real_client_ip_header: header.to_ascii_lowercase(),
+    };
+    hint(&config, settings, findings);
+    Some(config)
+}
+
+/// Says what to set where a rule that opens could be steered by a header nobody vouches for.
+fn hint(config: &GatewayConfig, settings: &Settings, findings: &mut Findings) {
+    let behind = config.reverse_proxy || config.gateway != Gateway::None;
+    let opening: Vec<&str> = ["skip_auth_routes", "skip_auth_regex", "trusted_ips"]
+        .into_iter()
+        .filter(|name| !settings.items(name).is_empty())
+        .chain(settings.flag("skip_auth_preflight").then_some("skip_auth_preflight"))
+        .collect();
+    let rules = opening.join(", ");
+    if behind && !config.trusted.explicit() && opening.is_empty() {
+        let text = "not given: forwarded headers count from private addresses; give those of your gateway";
+        findings.warning("trusted_proxy_ips", text);
+    } else if behind && !config.trusted.explicit() {
+        let text = format!("not given: {rules} believe no forwarded header until it names your gateway's addresses");
+        findings.warning("trusted_proxy_ips", text);
+    } else if !behind && !opening.is_empty() {
+        let text =
+            format!("not given: on the auth endpoint {rules} match nothing; behind ingress-nginx set it to nginx");
+        findings.warning("gateway", text);
+    }
+}

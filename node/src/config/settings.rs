@@ -1,0 +1,174 @@
+//! All sources merged: flag over variable over file over default.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::file::{self, FileValues};
+use super::flags::{self, Flags};
+use super::option::Opt;
+use super::problem::Findings;
+use super::table;
+use super::value::Value;
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Nobody gave it.
+    Default,
+    /// The TOML file.
+    File,
+    /// A variable.
+    Variable,
+    /// A flag.
+    Flag,
+}
+
+impl Origin {
+    /// One word for people.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Variable => "variable",
+            Self::Flag => "flag",
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Setting {
+    value: Value,
+    origin: Origin,
+}
+
+/// Reads variables of the process.
+pub type Variables<'v> = &'v dyn Fn(&str) -> Option<OsString>;
+
+/// Every option with its value and where that came from.
+#[derive(Debug)]
+pub struct Settings {
+    by_name: BTreeMap<&'static str, Setting>,
+    /// `--help` was asked for.
+    pub help: bool,
+}
+
+impl Settings {
+    /// Reads flags, variables and the file that a flag names.
+    pub fn load(args: &[String], variables: Variables<'_>, findings: &mut Findings) -> Self {
+        let Flags { values: mut given, help } = flags::parse(args, findings);
+        let path = match given.get("config") {
+            Some(Value::Text(path)) if !path.is_empty() => Some(PathBuf::from(path)),
+            Some(_) | None => None,
+        };
+        let mut in_file = path.map_or_else(FileValues::new, |path| file::read(&path, findings));
+        let settings = table::all().map(|option| {
+            let found = given
+                .remove(option.name)
+                .map(|value| (value, Origin::Flag))
+                .or_else(|| variable(option, variables, findings).map(|value| (value, Origin::Variable)))
+                .or_else(|| in_file.remove(option.name).map(|value| (value, Origin::File)));
+            let (value, origin) = found.unwrap_or_else(|| (option.default_value(), Origin::Default));
+            (option.name, Setting { value, origin })
+        });
+        Self { by_name: settings.collect(), help }
+    }
+
+    fn get(&self, name: &'static str) -> &Setting {
+        self.by_name.get(name).expect("only names of the option table are asked for, which loading the defaults shows")
+    }
+
+    /// Where an option's value came from.
+    pub fn origin(&self, name: &'static str) -> Origin {
+        self.get(name).origin
+    }
+
+    /// Whether somebody gave it.
+    pub fn is_given(&self, name: &'static str) -> bool {
+        self.origin(name) != Origin::Default
+    }
+
+    /// Every option that somebody gave, in the table's order.
+    pub fn given(&self) -> impl Iterator<Item = (&'static Opt, Origin)> {
+        table::all().map(|option| (option, self.origin(option.name))).filter(|(_, origin)| *origin != Origin::Default)
+    }
+
+    /// A boolean.
+    pub fn flag(&self, name: &'static str) -> bool {
+        match &self.get(name).value {
+            Value::Bool(flag) => *flag,
+            Value::Int(_) | Value::Text(_) | Value::Duration(_) | Value::List(_) => mismatch(name),
+        }
+    }
+
+    /// A whole number.
+    pub fn int(&self, name: &'static str) -> i64 {
+        match &self.get(name).value {
+            Value::Int(number) => *number,
+            Value::Bool(_) | Value::Text(_) | Value::Duration(_) | Value::List(_) => mismatch(name),
+        }
+    }
+
+    /// A text; may be empty.
+    pub fn text(&self, name: &'static str) -> &str {
+        match &self.get(name).value {
+            Value::Text(text) => text,
+            Value::Bool(_) | Value::Int(_) | Value::Duration(_) | Value::List(_) => mismatch(name),
+        }
+    }
+
+    /// A text that says something.
+    pub fn some_text(&self, name: &'static str) -> Option<String> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// A path that says something.
+    pub fn some_path(&self, name: &'static str) -> Option<PathBuf> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(|text| Path::new(text).to_owned())
+    }
+
+    /// A duration in nanoseconds.
+    pub fn nanos(&self, name: &'static str) -> i64 {
+        match &self.get(name).value {
+            Value::Duration(nanos) => *nanos,
+            Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::List(_) => mismatch(name),
+        }
+    }
+
+    /// A list.
+    pub fn list(&self, name: &'static str) -> &[String] {
+        match &self.get(name).value {
+            Value::List(items) => items,
+            Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::Duration(_) => mismatch(name),
+        }
+    }
+
+    /// A list without its empty items, which a trailing comma in a variable makes.
+    pub fn items(&self, name: &'static str) -> Vec<String> {
+        self.list(name).iter().filter(|item| !item.is_empty()).cloned().collect()
+    }
+}
+
+fn mismatch(name: &str) -> ! {
+    unreachable!("{name} is read as another kind than the table says")
+}
+
+/// An empty variable counts as unset.
+fn variable(option: &Opt, variables: Variables<'_>, findings: &mut Findings) -> Option<Value> {
+    let name = option.variable()?;
+    let raw = variables(&name)?;
+    let Some(raw) = raw.to_str() else {
+        findings.problem(option.name, format!("the variable {name} is not UTF-8"));
+        return None;
+    };
+    if raw.is_empty() {
+        return None;
+    }
+    match Value::of_string(option.kind, raw) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            findings.problem(option.name, format!("the variable {name} {error}"));
+            None
+        }
+    }
+}
