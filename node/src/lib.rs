@@ -1,4 +1,11 @@
 //! Conclave's process: configuration, HTTP, login and actors around the replicated store.
 
+pub mod actors;
+pub mod app;
+pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod http;
+pub mod metrics;
+pub mod oidc;
+pub mod opened;

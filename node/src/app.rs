@@ -1,0 +1,280 @@
+//! Starts the process's parts in order, and stops them in the order that loses nothing.
+
+pub mod listeners;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix::{Actor, Addr, System};
+use actix_web::dev::ServerHandle;
+use conclave_proto::time::{Clock, Entropy};
+use conclave_raft::open::OpenError as StorageOpenError;
+use conclave_raft::{
+    OpenError, PeerService, ReplicatedStore, SnapshotLimits, StoreConfig, StoreObserver, Timeouts, Verify,
+};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+
+use crate::actors::provider_refresher::ProviderRefresher;
+use crate::actors::session_reaper::SessionReaper;
+use crate::actors::supervisor::{Supervisor, Watched};
+use crate::clock::{SystemClock, SystemEntropy};
+use crate::config::{Config, DataDir, NoticeLevel, TimeoutPreset};
+use crate::http::site::{InvalidSite, Site};
+use crate::http::{Cluster, Parts, Service};
+use crate::metrics::Metrics;
+use crate::oidc::{self, CallObserver, Provider};
+use crate::opened::MAX_OPENED_BYTES;
+
+/// Name of the directory beside the store that keeps the provider's last good metadata and keys.
+const PROVIDER_CACHE: &str = "provider";
+
+/// Why the process cannot start.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The main runtime did not start.
+    #[error("the runtime did not start: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// The configuration names what is not there.
+    #[error(transparent)]
+    Site(#[from] InvalidSite),
+    /// The store's directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The provider's settings cannot be used.
+    #[error("the identity provider's settings cannot be used: {0}")]
+    Provider(#[from] oidc::BuildError),
+    /// The provider cannot be called.
+    #[error("calls to the identity provider cannot be set up: {0}")]
+    HttpClient(#[from] oidc::HttpClientError),
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] listeners::ListenError),
+}
+
+/// What a test may replace.
+pub struct Sources {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// Instead of the configured provider.
+    pub provider: Option<Arc<dyn Provider>>,
+    /// Who proves the store whole at start.
+    pub verifier: Verify,
+}
+
+impl Sources {
+    /// Those of a real process, which verifies its store in a child of its own binary.
+    pub fn system() -> Self {
+        let verifier = std::env::current_exe().map_or(Verify::InProcess, Verify::Child);
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), provider: None, verifier }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. Consensus runs on a runtime with threads of its own;
+/// every HTTP worker has its own single-threaded one.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("conclave-main").build();
+    let runtime = runtime.map_err(ServeError::Runtime)?;
+    let system = System::with_tokio_rt(|| runtime);
+    system.block_on(async move {
+        let node = Node::start(config, Sources::system()).await?;
+        stop_signal().await;
+        node.drain().await;
+        Ok(())
+    })
+}
+
+/// Completes at the first SIGTERM or SIGINT.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            error!(%error, "signals cannot be listened for: only a kill will end this process");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    /// What the workers share.
+    pub service: Arc<Service>,
+    /// Where the service listens.
+    pub public_addresses: Vec<SocketAddr>,
+    /// Where peers reach it; none in a cluster of one.
+    pub peer_address: Option<SocketAddr>,
+    /// Where operators reach it.
+    pub admin_address: Option<SocketAddr>,
+    servers: Servers,
+    _supervisor: Addr<Supervisor>,
+}
+
+struct Servers {
+    /// Answers browsers, gateways, operators.
+    front: Vec<ServerHandle>,
+    /// Answers peers: the last to go, as hand-over needs it.
+    peer: Option<ServerHandle>,
+}
+
+impl Node {
+    /// Starts everything, in this order: store, peer listener, consensus, operators' listeners,
+    /// provider, actors, and at last the service's own listener. Needs a running actix system.
+    pub async fn start(config: Config, sources: Sources) -> Result<Self, ServeError> {
+        let config = Arc::new(config);
+        say_notices(&config);
+        let site = Site::of(&config)?;
+        let metrics = Arc::new(Metrics::new());
+        metrics.set_temporary(matches!(config.cluster.data_dir, DataDir::Temporary { .. }));
+        let cluster = open_store(&config, &sources, &metrics).await?;
+        let (peer, peer_address) = start_peering(&config, &cluster)?;
+
+        let provider = match sources.provider {
+            Some(provider) => provider,
+            None => {
+                let cache = config.cluster.data_dir.path().join(PROVIDER_CACHE);
+                let http = oidc::http_client(site.provider_config())?;
+                let observer = Arc::clone(&metrics) as Arc<dyn CallObserver>;
+                oidc::build(site.provider_config(), http, &cache, Arc::clone(&sources.clock), observer)?
+            }
+        };
+        let service = Arc::new(Service::new(Parts {
+            config: Arc::clone(&config),
+            site,
+            provider,
+            cluster,
+            metrics,
+            clock: sources.clock,
+            entropy: sources.entropy,
+            runtime: Handle::current(),
+            opened_bytes: MAX_OPENED_BYTES,
+        }));
+        let mut front = Vec::new();
+        let admin_address = match &config.admin_address {
+            Some(address) => Some(listeners::admin(address, &service, &mut front)?),
+            None => None,
+        };
+        if let Some(address) = &config.metrics_address {
+            listeners::metrics(address, &service, &mut front)?;
+        }
+        let supervisor = start_actors(&service);
+        let public_addresses = listeners::public(&service, &mut front)?;
+        for address in &public_addresses {
+            info!(%address, "serving");
+        }
+        Ok(Self {
+            service,
+            public_addresses,
+            peer_address,
+            admin_address: admin_address.flatten(),
+            servers: Servers { front, peer },
+            _supervisor: supervisor,
+        })
+    }
+
+    /// The planned stop: unready first, so that the gateway sends requests elsewhere; then leadership
+    /// goes to another replica; then what is under way is finished.
+    pub async fn drain(self) {
+        let delay = self.service.config.drain_delay;
+        info!(delay_ms = delay.as_millis(), "draining");
+        self.service.start_draining();
+        tokio::select! {
+            () = tokio::time::sleep(delay.as_duration()) => {}
+            () = stop_signal() => warn!("asked again to stop: not waiting any longer"),
+        }
+        if let Some(store) = self.service.store() {
+            info!(outcome = ?store.hand_over().await, "handed over");
+        }
+        self.stop().await;
+    }
+
+    /// Finishes what is under way and stops, without waiting for the gateway.
+    pub async fn stop(self) {
+        for server in &self.servers.front {
+            server.stop(true).await;
+        }
+        if let Some(store) = self.service.store() {
+            store.shutdown().await;
+        }
+        if let Some(peer) = &self.servers.peer {
+            peer.stop(false).await;
+        }
+        info!("stopped");
+    }
+}
+
+fn say_notices(config: &Config) {
+    for notice in &config.notices {
+        match notice.level {
+            NoticeLevel::Info => info!("{notice}"),
+            NoticeLevel::Warning => warn!("{notice}"),
+        }
+    }
+    if let DataDir::Temporary { wanted, why, .. } = &config.cluster.data_dir {
+        warn!(wanted = %wanted.display(), why, "the store is in a temporary directory: a restart ends all sessions");
+    }
+}
+
+/// Opens the store. One that is not whole, or was emptied, leaves the process up and unready, so
+/// that somebody can read why; a directory that cannot be used at all ends the start.
+async fn open_store(config: &Config, sources: &Sources, metrics: &Arc<Metrics>) -> Result<Cluster, ServeError> {
+    let cluster = &config.cluster;
+    let mut options = StoreConfig::new(
+        cluster.data_dir.path().to_path_buf(),
+        cluster.self_name.clone(),
+        cluster.peers.clone(),
+        cluster.secrets.clone(),
+    );
+    options.timeouts = match cluster.timeouts {
+        TimeoutPreset::Lan => Timeouts::lan(),
+        TimeoutPreset::WideArea => Timeouts::wide_area(),
+    };
+    options.max_staleness = cluster.max_staleness;
+    options.fail_open_max = cluster.fail_open_max;
+    options.snapshot =
+        SnapshotLimits { log_bytes: cluster.snapshot_log_bytes, min_interval: cluster.snapshot_min_interval };
+    options.verifier = sources.verifier.clone();
+    options.observer = Arc::clone(metrics) as Arc<dyn StoreObserver>;
+    let opened = ReplicatedStore::open(options, Arc::clone(&sources.clock), Arc::clone(&sources.entropy)).await;
+    match opened {
+        Ok(store) => Ok(Cluster::Open(store)),
+        Err(OpenError::Storage(
+            why @ (StorageOpenError::EmptiedStore { .. }
+            | StorageOpenError::NotWhole { .. }
+            | StorageOpenError::Verifier(_)),
+        )) => {
+            error!(%why, "the store is not opened: this replica stays unready");
+            Ok(Cluster::Shut(why.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Peers must be able to answer before this replica asks them anything.
+fn start_peering(config: &Config, cluster: &Cluster) -> Result<(Option<ServerHandle>, Option<SocketAddr>), ServeError> {
+    let Cluster::Open(store) = cluster else { return Ok((None, None)) };
+    let started = if config.cluster.peers.is_empty() {
+        (None, None)
+    } else {
+        let service: PeerService = store.peer_service();
+        let (handle, address) = listeners::peer(config.cluster.peer_address, &store.peer_tls(), &service)?;
+        (Some(handle), Some(address))
+    };
+    store.run();
+    Ok(started)
+}
+
+fn start_actors(service: &Arc<Service>) -> Addr<Supervisor> {
+    let provider = Arc::clone(&service.provider);
+    let refresher = move || ProviderRefresher::new(Arc::clone(&provider)).start();
+    let mut watched = vec![Watched::new("provider refresher", refresher)];
+    if let Some(store) = service.store().cloned() {
+        watched.push(Watched::new("session reaper", move || SessionReaper::new(store.clone()).start()));
+    }
+    Supervisor::new(Arc::clone(service), watched).start()
+}

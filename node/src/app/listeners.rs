@@ -1,0 +1,222 @@
+//! Every listener of the process, with its limits.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use conclave_raft::PeerService;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use thiserror::Error;
+
+use crate::config::{ListenAddress, TlsConfig};
+use crate::http::{self, Service, admin, peer as peer_endpoint};
+
+/// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
+const SLOW_REQUEST: Duration = Duration::from_secs(15);
+
+/// How long an idle connection is kept: longer than nginx's 60 s, so that nginx closes first and
+/// never sends into a connection that is about to go.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Connections per worker: each costs about 20 KiB while open.
+const MAX_CONNECTIONS: usize = 16 * 1024;
+
+/// Operators are few.
+const MAX_OPERATOR_CONNECTIONS: usize = 64;
+
+/// Peers are few, and each keeps a handful of connections.
+const MAX_PEER_CONNECTIONS: usize = 256;
+
+/// Workers of the peer listener: two, so that a large snapshot chunk does not hold up a heartbeat.
+const PEER_WORKERS: usize = 2;
+
+/// How long requests under way may take to finish at the stop: a login's own deadlines and a little.
+const FINISH_WITHIN_SECONDS: u64 = 30;
+
+/// Why nothing can be listened on there.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// The address.
+    #[error("cannot listen on {address} ({option}): {source}")]
+    Bind {
+        /// As configured.
+        address: String,
+        /// The option that names it.
+        option: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The certificate or key.
+    #[error("cannot serve TLS with {file}: {why}")]
+    Tls {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A descriptor handed over by systemd.
+    #[error("{option}: listening on a descriptor (fd:N) is not supported")]
+    Descriptor {
+        /// The option that names it.
+        option: &'static str,
+    },
+}
+
+/// A bound socket.
+enum Bound {
+    Tcp(TcpListener, SocketAddr),
+    Unix(UnixListener),
+}
+
+/// The service's own listener: `http_address`, or `https_address` where certificates are given.
+pub fn public(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result<Vec<SocketAddr>, ListenError> {
+    let http = &service.config.http;
+    let app = {
+        let service = Arc::clone(service);
+        move || App::new().configure(|config| http::configure(config, &service))
+    };
+    let server = HttpServer::new(app)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(SLOW_REQUEST)
+        .max_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(FINISH_WITHIN_SECONDS)
+        .tcp_nodelay(true)
+        .disable_signals();
+    let (option, address) = match (&http.tls, &http.address) {
+        (Some(tls), _) => ("https_address", &tls.address),
+        (None, Some(address)) => ("http_address", address),
+        (None, None) => return Ok(Vec::new()),
+    };
+    let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
+    let (server, local) = match (bind(address, option)?, &http.tls) {
+        (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
+        (Bound::Tcp(listener, local), Some(tls)) => {
+            (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
+        }
+        (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
+    };
+    spawn(server.run(), servers);
+    Ok(local.into_iter().collect())
+}
+
+/// The listener for operators. The address is none on a Unix socket.
+pub fn admin(
+    address: &ListenAddress,
+    service: &Arc<Service>,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<Option<SocketAddr>, ListenError> {
+    let service = Arc::clone(service);
+    operators(address, "admin_address", servers, move |config| admin::configure(config, &service))
+}
+
+/// The listener for `/metrics` alone.
+pub fn metrics(
+    address: &ListenAddress,
+    service: &Arc<Service>,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<Option<SocketAddr>, ListenError> {
+    let service = Arc::clone(service);
+    operators(address, "metrics_address", servers, move |config| admin::configure_metrics(config, &service))
+}
+
+fn operators(
+    address: &ListenAddress,
+    option: &'static str,
+    servers: &mut Vec<ServerHandle>,
+    lay: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> Result<Option<SocketAddr>, ListenError> {
+    let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
+    let server = HttpServer::new(move || App::new().configure(lay.clone()))
+        .workers(1)
+        .client_request_timeout(SLOW_REQUEST)
+        .max_connections(MAX_OPERATOR_CONNECTIONS)
+        .shutdown_timeout(1)
+        .disable_signals();
+    let (server, local) = match bind(address, option)? {
+        Bound::Tcp(listener, local) => (server.listen(listener).map_err(failed)?, Some(local)),
+        Bound::Unix(listener) => (server.listen_uds(listener).map_err(failed)?, None),
+    };
+    spawn(server.run(), servers);
+    Ok(local)
+}
+
+/// The listener for peers: mutual TLS, workers of its own.
+pub fn peer(
+    address: SocketAddr,
+    tls: &ServerConfig,
+    service: &PeerService,
+) -> Result<(ServerHandle, SocketAddr), ListenError> {
+    let failed = |source| ListenError::Bind { address: address.to_string(), option: "peer_address", source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    let service = service.clone();
+    let server =
+        HttpServer::new(move || App::new().configure(|config| peer_endpoint::configure(config, service.clone())))
+            .workers(PEER_WORKERS)
+            .on_connect(peer_endpoint::note_certificate)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(SLOW_REQUEST)
+            .max_connections(MAX_PEER_CONNECTIONS)
+            .tcp_nodelay(true)
+            .disable_signals()
+            .listen_rustls_0_23(listener, tls.clone())
+            .map_err(failed)?;
+    let mut servers = Vec::new();
+    spawn(server.run(), &mut servers);
+    let handle = servers.pop().expect("spawn() adds the one server");
+    Ok((handle, local))
+}
+
+fn spawn(server: Server, servers: &mut Vec<ServerHandle>) {
+    servers.push(server.handle());
+    actix_rt::spawn(server);
+}
+
+fn bind(address: &ListenAddress, option: &'static str) -> Result<Bound, ListenError> {
+    let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
+    match address {
+        ListenAddress::Tcp { .. } => {
+            let listener = address.bind_tcp().map_err(failed)?;
+            let local = listener.local_addr().map_err(failed)?;
+            Ok(Bound::Tcp(listener, local))
+        }
+        ListenAddress::Unix { path, mode } => bind_unix(path, *mode).map(Bound::Unix).map_err(failed),
+        ListenAddress::Fd(_) => Err(ListenError::Descriptor { option }),
+    }
+}
+
+/// A socket file left by an earlier process is in the way and serves nobody: it goes.
+fn bind_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(listener)
+}
+
+fn tls_config(tls: &TlsConfig) -> Result<ServerConfig, ListenError> {
+    let wrong = |file: &Path, why: String| ListenError::Tls { file: file.display().to_string(), why };
+    let chain = CertificateDer::pem_file_iter(&tls.cert_file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(&tls.cert_file, error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|error| wrong(&tls.key_file, error.to_string()))?;
+    let versions: &[&rustls::SupportedProtocolVersion] =
+        if tls.only_tls13 { &[&rustls::version::TLS13] } else { rustls::ALL_VERSIONS };
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .map_err(|error| wrong(&tls.cert_file, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| wrong(&tls.cert_file, error.to_string()))
+}

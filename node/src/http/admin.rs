@@ -1,0 +1,140 @@
+//! For operators: metrics, status, state hash, liveness and readiness. Holds nothing secret, and
+//! listens on loopback unless told otherwise.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, ServiceConfig};
+use conclave_proto::time::Ttl;
+use conclave_raft::{MemberStatus, Status};
+use serde::Serialize;
+
+use super::{Service, health};
+
+/// What `/status` says; numbers that do not fit a JavaScript number are texts.
+#[derive(Debug, Default, Serialize)]
+struct StatusView {
+    version: &'static str,
+    name: String,
+    node_id: String,
+    cluster: Option<String>,
+    role: &'static str,
+    term: u64,
+    leader: Option<String>,
+    applied: u64,
+    last_log: u64,
+    committed: u64,
+    fresh_age_ms: Option<u64>,
+    caught_up: bool,
+    ready: bool,
+    reasons: Vec<String>,
+    sessions: usize,
+    opened_bytes: usize,
+    clock_deviation_ms: Option<i64>,
+    members: Vec<MemberView>,
+}
+
+#[derive(Debug, Serialize)]
+struct MemberView {
+    name: String,
+    node_id: String,
+    matched: Option<u64>,
+    lag: Option<u64>,
+    reachable: bool,
+    round_trip_ms: Option<u64>,
+}
+
+/// Lays the paths of the admin listener.
+pub fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
+    config
+        .app_data(web::Data::from(Arc::clone(service)))
+        .service(web::resource("/metrics").to(metrics))
+        .service(web::resource("/status").to(status))
+        .service(web::resource("/state-hash").to(state_hash))
+        .service(web::resource("/live").to(live))
+        .service(web::resource("/ready").to(ready));
+}
+
+/// Lays the paths of `metrics_address`: metrics on every path, as in oauth2-proxy.
+pub fn configure_metrics(config: &mut ServiceConfig, service: &Arc<Service>) {
+    config.app_data(web::Data::from(Arc::clone(service))).default_service(web::to(metrics));
+}
+
+async fn metrics(service: web::Data<Service>) -> HttpResponse {
+    service.observe();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(service.metrics.render())
+}
+
+async fn live() -> HttpResponse {
+    health::plain(StatusCode::OK, "OK".to_owned())
+}
+
+async fn ready(service: web::Data<Service>) -> HttpResponse {
+    health::readiness(&service)
+}
+
+async fn status(service: web::Data<Service>) -> HttpResponse {
+    let reasons = service.unready_reasons();
+    let mut view = match service.store() {
+        Some(store) => view(&store.status()),
+        None => {
+            StatusView { name: service.config.cluster.self_name.to_string(), role: "stopped", ..StatusView::default() }
+        }
+    };
+    view.version = env!("CARGO_PKG_VERSION");
+    view.ready = reasons.is_empty();
+    view.reasons = reasons;
+    view.opened_bytes = service.opened.bytes();
+    HttpResponse::Ok().json(view)
+}
+
+fn view(status: &Status) -> StatusView {
+    StatusView {
+        name: status.name.to_string(),
+        node_id: status.node_id.to_string(),
+        cluster: status.cluster.map(|cluster| cluster.to_string()),
+        role: status.role.as_str(),
+        term: status.term,
+        leader: status.leader.as_ref().map(ToString::to_string),
+        applied: status.applied.get(),
+        last_log: status.last_log.get(),
+        committed: status.committed.get(),
+        fresh_age_ms: status.fresh_age.map(Ttl::as_millis),
+        caught_up: status.caught_up,
+        sessions: status.sessions,
+        clock_deviation_ms: status.clock_deviation_ms,
+        members: status.members.iter().map(member).collect(),
+        ..StatusView::default()
+    }
+}
+
+fn member(member: &MemberStatus) -> MemberView {
+    MemberView {
+        name: member.name.to_string(),
+        node_id: member.id.to_string(),
+        matched: member.matched.map(|index| index.get()),
+        lag: member.lag,
+        reachable: member.reachable,
+        round_trip_ms: member.round_trip.map(Ttl::as_millis),
+    }
+}
+
+/// The hash of the whole replicated state and the entry it stands at: equal on replicas that are equal.
+async fn state_hash(service: web::Data<Service>) -> HttpResponse {
+    let Some(store) = service.store().cloned() else {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "the store is not open" }));
+    };
+    // Walks the whole state: not on a thread that answers others.
+    match web::block(move || store.state_hash()).await {
+        Ok((index, hash)) => {
+            let hex = hash.iter().fold(String::with_capacity(64), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            HttpResponse::Ok().json(serde_json::json!({ "index": index.get(), "hash": hex }))
+        }
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}

@@ -1,0 +1,62 @@
+//! `GET /oauth2/auth`: the check that a gateway asks on each request. No await, no lock, no mailbox
+//! and no store on the common path.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use conclave_proto::forwarded::Endpoint;
+use conclave_proto::policy::QueryConstraints;
+
+use super::Worker;
+use super::check::{Verdict, judge};
+use super::extract::{check_limits, cookie_headers};
+use super::lookup::{self, Seen, Standing};
+use super::respond::{self, AuthAnswer};
+use crate::audit::{self, Asker};
+
+/// Answers 202 (or 200), 401, 403 or 503, and nothing else.
+pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    if let Err(invalid) = check_limits(&request) {
+        worker.service.metrics.bad_input(invalid.kind());
+        audit::bad_input(&Asker::of(&request, &worker.service, Endpoint::Auth), invalid);
+        worker.service.metrics.auth_forbidden.inc();
+        return respond::auth(AuthAnswer::Forbid, worker.service.site.ok_status());
+    }
+    match lookup::look(&worker, cookie_headers(&request)) {
+        Seen::Settled(standing) => answer(&request, &worker, &standing),
+        Seen::Ask(tally) => {
+            // Boxed, so that the common path does not carry the cold one's future.
+            let standing = Box::pin(lookup::ask(&worker, tally)).await;
+            answer(&request, &worker, &standing)
+        }
+    }
+}
+
+fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpResponse {
+    let service = &*worker.service;
+    let constraints = match request.query_string() {
+        "" => QueryConstraints::default(),
+        query => QueryConstraints::parse(query),
+    };
+    let asker = || Asker::of(request, service, Endpoint::Auth);
+    let answer = match judge(request, worker, Endpoint::Auth, &constraints, standing) {
+        Verdict::Allow(session) => {
+            service.metrics.auth_allowed.inc();
+            AuthAnswer::Allow(session)
+        }
+        Verdict::SignIn(why) => {
+            service.metrics.auth_sign_in.inc();
+            audit::check_denied(&asker(), why);
+            AuthAnswer::SignIn
+        }
+        Verdict::Unknown(why) => {
+            service.metrics.auth_unavailable.inc();
+            audit::check_unknown(&asker(), why);
+            AuthAnswer::Unavailable
+        }
+        Verdict::Forbid(session, reason) => {
+            service.metrics.auth_forbidden.inc();
+            audit::check_forbidden(&asker(), session.map(|opened| &opened.identity), &reason);
+            AuthAnswer::Forbid
+        }
+    };
+    respond::auth(answer, service.site.ok_status())
+}

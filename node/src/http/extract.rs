@@ -1,0 +1,264 @@
+//! Untrusted input becomes a type: limits, parameters, who asked and for what.
+
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, web};
+use conclave_proto::forwarded::{
+    Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets, original_request,
+};
+use conclave_proto::redirect::{AllowedHosts, ReturnTo};
+use percent_encoding::percent_decode_str;
+use thiserror::Error;
+
+/// Largest request head taken: twice what nginx and browsers send in practice.
+pub const MAX_HEADER_BLOCK: usize = 16 * 1024;
+
+/// Longest request URI: what nginx takes by default.
+pub const MAX_URI: usize = 8 * 1024;
+
+/// Largest body: only login callbacks by form post have one, with a code and a state.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Most parameters looked at: a callback has about six.
+const MAX_PARAMETERS: usize = 64;
+
+/// Input that is refused before anything is done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum InvalidInput {
+    /// More than [`MAX_HEADER_BLOCK`].
+    #[error("the request's headers are over {MAX_HEADER_BLOCK} bytes")]
+    HeadersTooLarge,
+    /// More than [`MAX_URI`].
+    #[error("the request's URI is over {MAX_URI} bytes")]
+    UriTooLong,
+    /// More than [`MAX_BODY`].
+    #[error("the request's body is over {MAX_BODY} bytes")]
+    BodyTooLarge,
+    /// The body broke off.
+    #[error("the request's body could not be read")]
+    Body,
+    /// A broken percent escape, a semicolon, text that is not UTF-8, or too many parameters.
+    #[error("the request's parameters cannot be read")]
+    Parameters,
+    /// A parameter that may come once came twice.
+    #[error("the parameter {0} is given more than once")]
+    Duplicate(&'static str),
+}
+
+impl InvalidInput {
+    /// A short stable name, for metrics.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::HeadersTooLarge => "headers",
+            Self::UriTooLong => "uri",
+            Self::BodyTooLarge | Self::Body => "body",
+            Self::Parameters | Self::Duplicate(_) => "parameters",
+        }
+    }
+}
+
+/// Whether head and URI keep the limits.
+pub fn check_limits(request: &HttpRequest) -> Result<(), InvalidInput> {
+    let head: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if head > MAX_HEADER_BLOCK {
+        return Err(InvalidInput::HeadersTooLarge);
+    }
+    let uri = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    if uri > MAX_URI { Err(InvalidInput::UriTooLong) } else { Ok(()) }
+}
+
+/// A request's headers as the rules read them.
+#[derive(Clone, Copy)]
+pub struct Headers<'r>(pub &'r HeaderMap);
+
+impl HeaderView for Headers<'_> {
+    fn each<'a>(&'a self, name: &str, visit: &mut dyn FnMut(&'a [u8])) {
+        for value in self.0.get_all(name) {
+            visit(value.as_bytes());
+        }
+    }
+}
+
+/// The other end of the connection; none is known on a Unix socket.
+pub fn peer(request: &HttpRequest) -> PeerAddress {
+    request.peer_addr().map_or(PeerAddress::Unix, |address| PeerAddress::Ip(address.ip()))
+}
+
+/// The request as it came in.
+pub fn own(request: &HttpRequest) -> OwnRequest<'_> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    OwnRequest {
+        method: request.method().as_str(),
+        scheme: if request.app_config().secure() { "https" } else { "http" },
+        host: host.or_else(|| request.uri().host()).unwrap_or(""),
+        uri: request.uri().path_and_query().map_or("/", |uri| uri.as_str()),
+    }
+}
+
+/// One visit of a browser: what it asked for, as far as the gateway's headers are to be believed.
+pub struct Visit<'r> {
+    /// What the original request was.
+    pub original: OriginalRequest<'r>,
+    peer: PeerAddress,
+    own: OwnRequest<'r>,
+    headers: &'r Headers<'r>,
+}
+
+impl<'r> Visit<'r> {
+    /// Reads a request to a page of ours.
+    pub fn read(request: &'r HttpRequest, headers: &'r Headers<'r>, gateway: &GatewayConfig) -> Self {
+        let (peer, own) = (peer(request), own(request));
+        let original = original_request(gateway, &peer, Endpoint::Browser, own, headers).request;
+        Self { original, peer, own, headers }
+    }
+
+    /// Host with port as the browser named it; empty if it named none.
+    pub fn host(&self) -> &'r str {
+        self.original.host.unwrap_or("")
+    }
+
+    /// The client's address for the log.
+    pub fn client(&self) -> String {
+        self.original.client.map_or_else(|| "-".to_owned(), |address| address.to_string())
+    }
+
+    /// Where the browser goes afterwards: the first valid one of `rd`, `X-Auth-Request-Redirect`, the
+    /// forwarded URL and the own one; `/` if none is.
+    pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, hosts: &AllowedHosts, prefix: &str) -> ReturnTo {
+        let header =
+            self.headers.0.get("x-auth-request-redirect").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, prefix);
+        let candidates = named.into_iter().chain(header).chain(defaults.iter().map(String::as_str));
+        ReturnTo::first_of(candidates, hosts)
+    }
+}
+
+/// A header's text, if it is there once and readable.
+pub fn header_text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// All values of the `Cookie` header that can be read.
+pub fn cookie_headers(request: &HttpRequest) -> impl Iterator<Item = &str> {
+    request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok())
+}
+
+/// The parameters of a request: those of a posted form, then those of the query.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl std::fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Parameters {
+    /// Reads query and, of a posted form, body.
+    pub async fn read(request: &HttpRequest, payload: web::Payload, semicolons: bool) -> Result<Self, InvalidInput> {
+        check_limits(request)?;
+        let mut all = Vec::new();
+        if has_form(request) {
+            let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
+            let body = body.map_err(|_| InvalidInput::Body)?;
+            let text = std::str::from_utf8(&body).map_err(|_| InvalidInput::Parameters)?;
+            parse_into(text, semicolons, &mut all)?;
+        }
+        parse_into(request.query_string(), semicolons, &mut all)?;
+        Ok(Self(all))
+    }
+
+    /// The first value of that name.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that may come once; an empty one counts as absent.
+    pub fn once(&self, name: &'static str) -> Result<Option<&str>, InvalidInput> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(InvalidInput::Duplicate(name));
+        }
+        Ok(first.filter(|value| !value.is_empty()))
+    }
+}
+
+fn has_form(request: &HttpRequest) -> bool {
+    let posts = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let kind = header_text(request, "content-type").unwrap_or("");
+    let kind = kind.split(';').next().unwrap_or("").trim();
+    posts && kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// As strict as Go's parser: what two parsers may read differently is refused, not guessed.
+fn parse_into(text: &str, semicolons: bool, all: &mut Vec<(String, String)>) -> Result<(), InvalidInput> {
+    let separators: &[char] = if semicolons { &['&', ';'] } else { &['&'] };
+    for pair in text.split(separators).filter(|pair| !pair.is_empty()) {
+        if pair.contains(';') || all.len() >= MAX_PARAMETERS {
+            return Err(InvalidInput::Parameters);
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        all.push((decode(name)?, decode(value)?));
+    }
+    Ok(())
+}
+
+fn decode(text: &str) -> Result<String, InvalidInput> {
+    let bytes = text.as_bytes();
+    let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+    let sound = (0..bytes.len()).all(|at| bytes[at] != b'%' || (hex(at + 1) && hex(at + 2)));
+    if !sound {
+        return Err(InvalidInput::Parameters);
+    }
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| InvalidInput::Parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::FromRequest;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    async fn parameters(request: TestRequest) -> Result<Parameters, InvalidInput> {
+        let (request, mut payload) = request.to_http_parts();
+        let payload = web::Payload::from_request(&request, &mut payload).await.expect("a payload");
+        Parameters::read(&request, payload, false).await
+    }
+
+    #[actix_web::test]
+    async fn form_and_query_are_read_together() {
+        let form = TestRequest::post()
+            .uri("/oauth2/callback?state=b&x=%2Fa%20b+c")
+            .insert_header(("Content-Type", "application/x-www-form-urlencoded; charset=utf-8"))
+            .set_payload("state=a&code=1");
+        let read = parameters(form).await.expect("sound");
+        assert_eq!(read.first("state"), Some("a"));
+        assert_eq!(read.first("x"), Some("/a b c"));
+        assert_eq!(read.once("state"), Err(InvalidInput::Duplicate("state")));
+        assert_eq!(read.once("code"), Ok(Some("1")));
+        assert_eq!(read.once("iss"), Ok(None));
+    }
+
+    #[actix_web::test]
+    async fn what_parsers_read_differently_is_refused() {
+        for query in ["a=%zz", "a=%2", "a=1;b=2", "a=%ff"] {
+            let uri = format!("/oauth2/start?{query}");
+            assert_eq!(parameters(TestRequest::get().uri(&uri)).await, Err(InvalidInput::Parameters), "{query}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn limits_hold() {
+        let long = format!("/oauth2/start?rd={}", "a".repeat(MAX_URI));
+        assert_eq!(parameters(TestRequest::get().uri(&long)).await, Err(InvalidInput::UriTooLong));
+        let wide = TestRequest::get().uri("/").insert_header(("x-long", "a".repeat(MAX_HEADER_BLOCK)));
+        assert_eq!(parameters(wide).await, Err(InvalidInput::HeadersTooLarge));
+        let fat = TestRequest::post()
+            .insert_header(("Content-Type", "application/x-www-form-urlencoded"))
+            .set_payload("a".repeat(MAX_BODY + 1));
+        assert_eq!(parameters(fat).await, Err(InvalidInput::BodyTooLarge));
+    }
+}

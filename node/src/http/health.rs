@@ -1,0 +1,42 @@
+//! `/ping`, `/ready` and `/robots.txt`.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::extract::header_text;
+use super::respond;
+use super::{Service, Worker};
+
+/// Liveness: the process answers. Depends on nothing else.
+pub async fn ping(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
+    let wanted = &worker.service.config.health.ping_user_agent;
+    if !wanted.is_empty() && header_text(&request, "user-agent") != Some(wanted) {
+        return respond::not_found(&worker.service);
+    }
+    plain(StatusCode::OK, "OK".to_owned())
+}
+
+/// Readiness, with the reasons against it.
+pub async fn ready(worker: web::Data<Worker>) -> HttpResponse {
+    readiness(&worker.service)
+}
+
+/// 200, or 503 with every reason.
+pub fn readiness(service: &Service) -> HttpResponse {
+    match service.unready_reasons().as_slice() {
+        [] => plain(StatusCode::OK, "OK".to_owned()),
+        reasons => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reasons.join("; "))),
+    }
+}
+
+/// Keeps crawlers out.
+pub async fn robots() -> HttpResponse {
+    plain(StatusCode::OK, "User-agent: *\nDisallow: /\n".to_owned())
+}
+
+/// Plain text without the headers of an error.
+pub fn plain(status: StatusCode, body: String) -> HttpResponse {
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body(body)
+}

@@ -1,0 +1,300 @@
+//! From the session cookies of a request to who stands behind it.
+
+use std::sync::Arc;
+
+use conclave_proto::cookie::{MAX_COOKIES_TRIED, cookies_named};
+use conclave_proto::id::{Generation, SessionKey};
+use conclave_proto::keyring::Keyring;
+use conclave_proto::seal::{OpenSealError, open_body};
+use conclave_proto::session::{BodyRow, IndexRow, SessionBody};
+use conclave_proto::ticket::{InvalidTicket, TICKET_LEN, Ticket};
+use conclave_raft::{Lookup, ReadError};
+use thiserror::Error;
+
+use super::Worker;
+use crate::opened::{Opened, answer_headers};
+
+/// What a request's cookies amount to.
+pub enum Standing {
+    /// A live session.
+    Live(Arc<Opened>),
+    /// Certainly no session.
+    Nobody(NoSession),
+    /// It cannot be known here and now.
+    Unknown(CannotKnow),
+}
+
+/// Why a request has no session. Goes into the log: a login loop is diagnosed by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+pub enum NoSession {
+    /// None was sent.
+    #[error("no cookie")]
+    NoCookie,
+    /// One of our name, but of another shape: an old oauth2-proxy cookie, say.
+    #[error("cookie not ours")]
+    NotOurs,
+    /// A ticket of another version of this program.
+    #[error("cookie of another version of this program")]
+    Version,
+    /// Signed with a key that is not configured.
+    #[error(
+        "cookie signed with a key that is not in the ring: was cookie_secret changed without cookie_secret_previous?"
+    )]
+    UnknownKey,
+    /// Ours by its shape, but not by its signature.
+    #[error("mac mismatch: forged, made for another cookie_name, or was cookie_secret changed?")]
+    BadMac,
+    /// All sessions were ended since.
+    #[error("cookie of another cluster epoch: all sessions were ended since")]
+    OtherEpoch,
+    /// Expired or signed out.
+    #[error("session ended: expired or signed out")]
+    Ended,
+    /// Of another site of this cluster.
+    #[error("session of another site or provider")]
+    OtherSite,
+    /// The issuer was taken out of the configuration.
+    #[error("session of an issuer that is no longer configured")]
+    OtherIssuer,
+    /// The body does not open with this ticket.
+    #[error("session does not open with this cookie")]
+    Unopenable,
+    /// Today's settings turn a claim into a header that no server may send.
+    #[error("a claim of the session cannot stand in a header")]
+    Unprintable,
+    /// Cookies of two people.
+    #[error("cookies of two live sessions of different people")]
+    TwoPeople,
+}
+
+/// Why it cannot be known whether there is a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum CannotKnow {
+    /// No cluster key yet, or no store.
+    #[error("this replica is not ready")]
+    NotReady,
+    /// This replica's knowledge is too old.
+    #[error("this replica has not reached a leader for longer than max_staleness")]
+    Stale,
+    /// The leader could not be asked.
+    #[error("no quorum answered")]
+    NoQuorum,
+    /// Written by a newer version.
+    #[error("the session was written by another version of this program")]
+    Version,
+    /// The index knows a session that the store does not hold.
+    #[error("the store holds no body for a live session")]
+    NoBody,
+}
+
+/// What memory says of a request's cookies.
+pub enum Seen {
+    /// Nothing more to find out.
+    Settled(Standing),
+    /// These may be newer than what is applied here.
+    Ask(Box<Tally>),
+}
+
+/// What was found so far.
+pub struct Tally {
+    live: Option<Arc<Opened>>,
+    ask: Vec<Ticket>,
+    cannot: Option<CannotKnow>,
+    why: NoSession,
+}
+
+/// Looks the request's cookies up in memory: no await, no lock, no IO unless the opened session was
+/// evicted.
+pub fn look<'h>(worker: &Worker, cookies: impl Iterator<Item = &'h str>) -> Seen {
+    let ring = worker.keyring();
+    let mut tally = Tally { live: None, ask: Vec::new(), cannot: None, why: NoSession::NoCookie };
+    let name = worker.service.site.cookie_name();
+    let values = cookies.flat_map(|header| cookies_named(header, name, MAX_COOKIES_TRIED));
+    for value in values.take(MAX_COOKIES_TRIED) {
+        let Some(ring) = ring.as_deref() else {
+            // What has not the shape of a ticket is not ours whatever the key.
+            tally.why = tally.why.max(NoSession::NotOurs);
+            tally.cannot = tally.cannot.or((value.len() == TICKET_LEN).then_some(CannotKnow::NotReady));
+            continue;
+        };
+        match Ticket::decode(value, ring, name) {
+            Ok(ticket) => tally.count(worker, ring, ticket),
+            Err(invalid) => {
+                worker.service.metrics.bad_input("cookie");
+                tally.nobody(invalid.into());
+            }
+        }
+    }
+    if tally.ask.is_empty() { Seen::Settled(tally.standing()) } else { Seen::Ask(Box::new(tally)) }
+}
+
+/// Asks the leader about what memory did not know.
+pub async fn ask(worker: &Worker, mut tally: Box<Tally>) -> Standing {
+    let Some(reader) = worker.reader() else { return Standing::Unknown(CannotKnow::NotReady) };
+    for ticket in std::mem::take(&mut tally.ask) {
+        let (reader, asked) = (reader.clone(), ticket.clone());
+        // On the main runtime: a connection to a peer must not be driven by a thread that serves browsers.
+        let answer = worker.service.run(async move { reader.ask(&asked).await }).await;
+        match answer.unwrap_or(Err(ReadError::Unavailable)) {
+            Ok(Some((row, body))) => {
+                // The ring may have changed while waiting; it is read anew and not held across awaits.
+                let ring = worker.keyring();
+                match ring.as_deref() {
+                    Some(ring) => tally.open(worker, ring, &ticket, &row, Some(&body)),
+                    None => tally.unknown(CannotKnow::NotReady),
+                }
+            }
+            Ok(None) => tally.nobody(NoSession::Ended),
+            Err(ReadError::Stale) => tally.unknown(CannotKnow::Stale),
+            Err(ReadError::Unavailable | ReadError::Busy) => tally.unknown(CannotKnow::NoQuorum),
+        }
+    }
+    tally.standing()
+}
+
+/// The authentic tickets of a request, each once: what sign-out ends.
+pub fn tickets<'h>(worker: &Worker, cookies: impl Iterator<Item = &'h str>) -> Result<Vec<Ticket>, CannotKnow> {
+    let ring = worker.keyring();
+    let name = worker.service.site.cookie_name();
+    let mut found: Vec<Ticket> = Vec::new();
+    let values = cookies.flat_map(|header| cookies_named(header, name, MAX_COOKIES_TRIED));
+    for value in values.take(MAX_COOKIES_TRIED) {
+        match ring.as_deref() {
+            None if value.len() == TICKET_LEN => return Err(CannotKnow::NotReady),
+            None => {}
+            Some(ring) => {
+                let ticket = Ticket::decode(value, ring, name).ok();
+                found.extend(ticket.filter(|ticket| found.iter().all(|other| other.id != ticket.id)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Opens the body of a live session, for those who need a token that the cache does not keep.
+pub fn body_of(worker: &Worker, ticket: &Ticket) -> Option<SessionBody> {
+    let reader = worker.reader()?;
+    let Lookup::Live(row) = reader.find(ticket) else { return None };
+    let sealed = reader.body(&ticket.key())?;
+    let ring = worker.keyring();
+    open_body(ring.as_deref()?.cluster_key(), ticket, row.generation, &sealed.body).ok()
+}
+
+impl Tally {
+    fn count(&mut self, worker: &Worker, ring: &Keyring, ticket: Ticket) {
+        if ticket.epoch != ring.epoch() {
+            // A newer epoch than the ring's: the ring follows within moments.
+            let newer = ticket.epoch > ring.epoch();
+            return if newer { self.unknown(CannotKnow::NotReady) } else { self.nobody(NoSession::OtherEpoch) };
+        }
+        let Some(reader) = worker.reader() else { return self.unknown(CannotKnow::NotReady) };
+        match reader.find(&ticket) {
+            Lookup::Live(row) => self.open(worker, ring, &ticket, &row, None),
+            Lookup::Gone => self.nobody(NoSession::Ended),
+            Lookup::Behind => self.ask.push(ticket),
+            Lookup::Stale => self.unknown(CannotKnow::Stale),
+        }
+    }
+
+    /// Counts a live session. `body` is given where the leader sent it, else the cache or the store has it.
+    fn open(&mut self, worker: &Worker, ring: &Keyring, ticket: &Ticket, row: &IndexRow, body: Option<&BodyRow>) {
+        let site = &worker.service.site;
+        if row.site != *site.id() || row.provider != *site.provider() {
+            return self.nobody(NoSession::OtherSite);
+        }
+        let key = ticket.key();
+        let opened = match worker.service.opened.get(&key, ticket, row.generation) {
+            Some(opened) => Ok(opened),
+            None => open_cold(worker, ring, ticket, &key, row.generation, body),
+        };
+        match opened {
+            Ok(opened) => self.alive(opened),
+            Err(NotOpened::Nobody(why)) => self.nobody(why),
+            Err(NotOpened::Unknown(why)) => self.unknown(why),
+        }
+    }
+
+    fn alive(&mut self, opened: Arc<Opened>) {
+        let same = self.live.as_ref().is_none_or(|other| other.identity.user == opened.identity.user);
+        if same {
+            self.live = Some(opened);
+        } else {
+            self.why = NoSession::TwoPeople;
+        }
+    }
+
+    fn nobody(&mut self, why: NoSession) {
+        self.why = self.why.max(why);
+    }
+
+    fn unknown(&mut self, why: CannotKnow) {
+        self.cannot = self.cannot.or(Some(why));
+    }
+
+    fn standing(self) -> Standing {
+        match (self.live, self.cannot) {
+            (Some(_), _) if self.why == NoSession::TwoPeople => Standing::Nobody(NoSession::TwoPeople),
+            (Some(opened), _) => Standing::Live(opened),
+            (None, Some(cannot)) => Standing::Unknown(cannot),
+            (None, None) => Standing::Nobody(self.why),
+        }
+    }
+}
+
+enum NotOpened {
+    Nobody(NoSession),
+    Unknown(CannotKnow),
+}
+
+/// Opens a body that the cache does not hold, and puts it there.
+fn open_cold(
+    worker: &Worker,
+    ring: &Keyring,
+    ticket: &Ticket,
+    key: &SessionKey,
+    generation: Generation,
+    body: Option<&BodyRow>,
+) -> Result<Arc<Opened>, NotOpened> {
+    let stored;
+    let sealed = match body {
+        Some(body) => body,
+        None => {
+            stored = worker.reader().and_then(|reader| reader.body(key)).ok_or_else(|| vanished(worker, ticket))?;
+            &stored
+        }
+    };
+    let body = open_body(ring.cluster_key(), ticket, generation, &sealed.body).map_err(|error| match error {
+        OpenSealError::Version => NotOpened::Unknown(CannotKnow::Version),
+        OpenSealError::Malformed | OpenSealError::NotAuthentic | OpenSealError::Content => {
+            NotOpened::Nobody(NoSession::Unopenable)
+        }
+    })?;
+    let site = &worker.service.site;
+    if body.issuer != site.issuer() {
+        return Err(NotOpened::Nobody(NoSession::OtherIssuer));
+    }
+    let headers = answer_headers(site.headers(), &body).map_err(|_| NotOpened::Nobody(NoSession::Unprintable))?;
+    let opened = Arc::new(Opened::new(ticket, generation, body.identity, headers));
+    worker.service.opened.insert(*key, Arc::clone(&opened));
+    Ok(opened)
+}
+
+/// A row without a body: the session was ended between the two look-ups, or the store is not whole.
+fn vanished(worker: &Worker, ticket: &Ticket) -> NotOpened {
+    match worker.reader().map(|reader| reader.find(ticket)) {
+        Some(Lookup::Gone) => NotOpened::Nobody(NoSession::Ended),
+        Some(Lookup::Stale) => NotOpened::Unknown(CannotKnow::Stale),
+        Some(Lookup::Live(_) | Lookup::Behind) | None => NotOpened::Unknown(CannotKnow::NoBody),
+    }
+}
+
+impl From<InvalidTicket> for NoSession {
+    fn from(invalid: InvalidTicket) -> Self {
+        match invalid {
+            InvalidTicket::NotOurs => Self::NotOurs,
+            InvalidTicket::Version => Self::Version,
+            InvalidTicket::UnknownKey => Self::UnknownKey,
+            InvalidTicket::BadMac => Self::BadMac,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The one table of what can go wrong in a browser: cause, status, and what to do about it.
+
+use actix_web::http::StatusCode;
+use conclave_proto::command::Refusal;
+use conclave_proto::policy::DenyReason;
+use conclave_proto::seal::SealError;
+use conclave_raft::{ClaimError, WriteError};
+use thiserror::Error;
+
+use super::extract::InvalidInput;
+use super::lookup::CannotKnow;
+use crate::oidc::{ExchangeError, ProviderError};
+use crate::opened::Unprintable;
+
+/// Why a browser's endpoint could not do what it was asked. `Display` is the cause on the page.
+#[derive(Debug, Error)]
+pub enum Problem {
+    /// The request itself.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
+    /// A callback without what every callback has.
+    #[error("the provider's answer has no {0}")]
+    Incomplete(&'static str),
+    /// The browser did not bring this attempt's login cookie.
+    #[error("this browser has no login in progress that the answer belongs to")]
+    NoLoginCookie {
+        /// For the log.
+        why: &'static str,
+    },
+    /// The provider refused, in its words.
+    #[error("the identity provider refused the login: {code}{}", described(.description))]
+    RefusedByProvider {
+        /// The `error` parameter.
+        code: String,
+        /// `error_description`, where the answer belongs to a login of this browser.
+        description: Option<String>,
+    },
+    /// The answer names another issuer, or none where the provider always names one.
+    #[error("the answer does not come from the configured identity provider (iss)")]
+    Issuer,
+    /// The provider has no usable metadata.
+    #[error("the identity provider cannot be used at the moment")]
+    Provider(#[from] ProviderError),
+    /// The code could not be redeemed.
+    #[error("the login could not be completed with the identity provider")]
+    Exchange(#[from] ExchangeError),
+    /// A rule keeps this person out.
+    #[error("this account may not sign in here: {0}")]
+    NotAllowed(DenyReason),
+    /// A claim cannot become a header.
+    #[error(transparent)]
+    Unprintable(#[from] Unprintable),
+    /// More than a session may hold.
+    #[error("the identity provider sends too much for a session: it {0}")]
+    TooLarge(SealError),
+    /// The answer was used before, and that login failed.
+    #[error("this answer of the identity provider was used already, and that login did not succeed")]
+    AlreadyFailed,
+    /// Not ready.
+    #[error("this replica cannot serve logins yet: {0}")]
+    NotReady(String),
+    /// It cannot be known whether the session lives.
+    #[error("{0}")]
+    CannotKnow(#[from] CannotKnow),
+    /// The cluster took no write.
+    #[error("the cluster could not record it: {0}")]
+    Write(#[from] WriteError),
+    /// The state machine refused the write.
+    #[error("the cluster refused to record it ({0:?})")]
+    Refused(Refusal),
+    /// The right to redeem the code could not be had.
+    #[error("the cluster could not agree on this login: {0}")]
+    Claim(#[from] ClaimError),
+    /// The work was cut off by the end of the process.
+    #[error("this replica is stopping")]
+    Stopping,
+}
+
+/// How a problem is shown.
+pub struct Shown {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// In a few words.
+    pub title: &'static str,
+    /// What the reader can do.
+    pub advice: &'static str,
+}
+
+impl Problem {
+    /// The table.
+    pub fn shown(&self) -> Shown {
+        let shown = |status, title, advice| Shown { status, title, advice };
+        match self {
+            Self::Input(invalid) => shown(
+                input_status(*invalid),
+                "Request not understood",
+                "Go back and start again from the page that you wanted to see.",
+            ),
+            Self::Incomplete(_) => shown(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Login failed",
+                "Start again from the page that you wanted to see, not from a bookmark of the login.",
+            ),
+            Self::NoLoginCookie { .. } => shown(
+                StatusCode::FORBIDDEN,
+                "Login failed",
+                "Logins have to end in the browser that began them, within 15 minutes and with cookies allowed. \
+                 Please try again.",
+            ),
+            Self::RefusedByProvider { .. } => {
+                shown(StatusCode::FORBIDDEN, "Login failed", "Try again, or ask whoever runs the identity provider.")
+            }
+            Self::Issuer => shown(
+                StatusCode::FORBIDDEN,
+                "Login failed",
+                "Try again. If it happens again, somebody may be trying to mix up logins: tell whoever runs this service.",
+            ),
+            Self::Provider(_) => shown(StatusCode::BAD_GATEWAY, "Identity provider not available", TRY_SOON),
+            Self::Exchange(error) => exchange(error),
+            Self::NotAllowed(_) => shown(
+                StatusCode::FORBIDDEN,
+                "Not allowed",
+                "Sign in with another account, or ask whoever runs this service for access.",
+            ),
+            Self::Unprintable(_) => shown(StatusCode::FORBIDDEN, "Login failed", ASK_PROVIDER),
+            Self::TooLarge(_) => shown(
+                StatusCode::FORBIDDEN,
+                "Login failed",
+                "Ask whoever runs the identity provider to send fewer claims or groups to this application.",
+            ),
+            Self::AlreadyFailed => shown(StatusCode::FORBIDDEN, "Login failed", "Please try again."),
+            Self::NotReady(_) | Self::CannotKnow(_) | Self::Stopping => {
+                shown(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", TRY_SOON)
+            }
+            Self::Write(_) | Self::Refused(_) | Self::Claim(_) => shown(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Not available right now",
+                "Nothing was changed in your browser. Please try again in a moment.",
+            ),
+        }
+    }
+
+    /// Whether whoever runs this service should look at it, rather than the person in the browser.
+    pub fn is_ours(&self) -> bool {
+        self.shown().status.is_server_error() && !matches!(self, Self::Incomplete(_))
+    }
+
+    /// What was malformed, if that is what is wrong; a short stable name for metrics.
+    pub fn malformed(&self) -> Option<&'static str> {
+        match self {
+            Self::Input(invalid) => Some(invalid.kind()),
+            Self::Incomplete(what) => Some(*what),
+            Self::NoLoginCookie { .. } => Some("state"),
+            Self::RefusedByProvider { .. }
+            | Self::Issuer
+            | Self::Provider(_)
+            | Self::Exchange(_)
+            | Self::NotAllowed(_)
+            | Self::Unprintable(_)
+            | Self::TooLarge(_)
+            | Self::AlreadyFailed
+            | Self::NotReady(_)
+            | Self::CannotKnow(_)
+            | Self::Write(_)
+            | Self::Refused(_)
+            | Self::Claim(_)
+            | Self::Stopping => None,
+        }
+    }
+
+    /// Whether the code is gone: then the attempt's login cookie is of no more use.
+    pub fn spends_the_attempt(&self) -> bool {
+        match self {
+            Self::NotAllowed(_)
+            | Self::Unprintable(_)
+            | Self::TooLarge(_)
+            | Self::AlreadyFailed
+            | Self::Write(_)
+            | Self::Refused(_) => true,
+            Self::Input(_)
+            | Self::Incomplete(_)
+            | Self::NoLoginCookie { .. }
+            | Self::RefusedByProvider { .. }
+            | Self::Issuer
+            | Self::Provider(_)
+            | Self::Exchange(_)
+            | Self::NotReady(_)
+            | Self::CannotKnow(_)
+            | Self::Claim(_)
+            | Self::Stopping => false,
+        }
+    }
+
+    /// The cause in full, for the log.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::NoLoginCookie { why } => (*why).to_owned(),
+            Self::Provider(error) => error.to_string(),
+            Self::Exchange(error) => error.to_string(),
+            Self::Input(_)
+            | Self::Incomplete(_)
+            | Self::RefusedByProvider { .. }
+            | Self::Issuer
+            | Self::NotAllowed(_)
+            | Self::Unprintable(_)
+            | Self::TooLarge(_)
+            | Self::AlreadyFailed
+            | Self::NotReady(_)
+            | Self::CannotKnow(_)
+            | Self::Write(_)
+            | Self::Refused(_)
+            | Self::Claim(_)
+            | Self::Stopping => self.to_string(),
+        }
+    }
+}
+
+const TRY_SOON: &str = "Please try again in a moment. If it lasts, tell whoever runs this service.";
+const ASK_PROVIDER: &str = "Ask whoever runs the identity provider to correct the account.";
+
+fn input_status(invalid: InvalidInput) -> StatusCode {
+    match invalid {
+        InvalidInput::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        InvalidInput::UriTooLong => StatusCode::URI_TOO_LONG,
+        InvalidInput::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        InvalidInput::Body | InvalidInput::Parameters | InvalidInput::Duplicate(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn exchange(error: &ExchangeError) -> Shown {
+    if error.is_outage() {
+        return Shown { status: StatusCode::BAD_GATEWAY, title: "Identity provider not available", advice: TRY_SOON };
+    }
+    // oauth2-proxy's statuses: 403 where its session validation fails, 500 for the rest.
+    let status = match error {
+        ExchangeError::IdToken(_) => StatusCode::FORBIDDEN,
+        ExchangeError::Provider(_)
+        | ExchangeError::Deadline
+        | ExchangeError::Token(_)
+        | ExchangeError::Userinfo(_)
+        | ExchangeError::Claims(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Shown {
+        status,
+        title: "Login failed",
+        advice: "Please try again. If it happens again, tell whoever runs this service.",
+    }
+}
+
+fn described(description: &Option<String>) -> String {
+    description.as_ref().map_or_else(String::new, |text| format!(" ({text})"))
+}

@@ -1,0 +1,201 @@
+//! From outcome to HTTP answer: the only place that builds responses and their security headers.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use conclave_proto::cookie::SetCookie;
+use conclave_proto::forwarded::Endpoint;
+use conclave_proto::redirect::ReturnTo;
+
+use super::pages::{self, ErrorPage};
+use super::problem::{Problem, Shown};
+use super::{Service, Worker};
+use crate::audit::{self, Asker};
+use crate::opened::Opened;
+
+static ACCEL_EXPIRES: HeaderName = HeaderName::from_static("x-accel-expires");
+static REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");
+
+/// How soon a client may try again after a 503: about one election.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// What `/auth` may say; nginx turns any other status into a 500 page on every site.
+pub enum AuthAnswer<'a> {
+    /// Let through, with what is known about the session.
+    Allow(Option<&'a Opened>),
+    /// Known not to have a session: 401.
+    SignIn,
+    /// Known, but refused by a rule: 403.
+    Forbid,
+    /// It cannot be known whether there is a session: 503.
+    Unavailable,
+}
+
+/// The answer of `/auth`. It carries no cache headers, so that the gateway may cache it.
+pub fn auth(answer: AuthAnswer<'_>, ok_status: StatusCode) -> HttpResponse {
+    match answer {
+        AuthAnswer::Allow(session) => {
+            let mut response = HttpResponse::new(ok_status);
+            if let Some(session) = session {
+                let headers = response.headers_mut();
+                for (name, value) in &session.headers {
+                    headers.insert(name.clone(), value.clone());
+                }
+            }
+            response
+        }
+        AuthAnswer::SignIn => text(StatusCode::UNAUTHORIZED, "Unauthorized\n"),
+        AuthAnswer::Forbid => text(StatusCode::FORBIDDEN, "Forbidden\n"),
+        AuthAnswer::Unavailable => unavailable(),
+    }
+}
+
+fn unavailable() -> HttpResponse {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable\n");
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    response
+}
+
+/// A short answer in plain text.
+pub fn text(status: StatusCode, body: &'static str) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .body(body)
+}
+
+/// An answer under the prefix, other than of `/auth`: never to be cached.
+pub fn uncached(status: StatusCode) -> HttpResponseBuilder {
+    let mut builder = HttpResponse::build(status);
+    let no_cache = HeaderValue::from_static("no-cache, no-store, must-revalidate, max-age=0");
+    builder
+        .insert_header((header::CACHE_CONTROL, no_cache))
+        .insert_header((header::EXPIRES, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 UTC")))
+        .insert_header((ACCEL_EXPIRES.clone(), HeaderValue::from_static("0")))
+        .insert_header((REFERRER_POLICY.clone(), HeaderValue::from_static("no-referrer")));
+    builder
+}
+
+/// [`text`] that is never cached.
+pub fn uncached_text(status: StatusCode, body: &'static str) -> HttpResponse {
+    uncached(status)
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .body(body)
+}
+
+/// An HTML page.
+pub fn page_response(status: StatusCode, html: String, cookies: &[SetCookie]) -> HttpResponse {
+    let mut builder = uncached(status);
+    builder
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy()));
+    add_cookies(&mut builder, cookies);
+    builder.body(html)
+}
+
+/// What a `Location` may be made of.
+pub enum Destination<'a> {
+    /// A checked return target.
+    Return(&'a ReturnTo),
+    /// A checked return target in which `{id_token}` gives way to the token of the ended session.
+    SignedOut {
+        /// Where to.
+        target: &'a ReturnTo,
+        /// Empty without a session.
+        id_token: &'a str,
+    },
+    /// The provider's authorization endpoint, as the provider built it.
+    Provider(&'a str),
+}
+
+impl Destination<'_> {
+    fn location(&self) -> Cow<'_, str> {
+        match self {
+            Self::Return(target) => Cow::Borrowed(target.as_str()),
+            Self::SignedOut { target, id_token } => {
+                // A token is base64url and dots; anything else is none and stays out of the header.
+                let sound = id_token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+                let token = if sound { id_token } else { "" };
+                Cow::Owned(target.as_str().replace("{id_token}", token))
+            }
+            Self::Provider(url) => Cow::Borrowed(url),
+        }
+    }
+}
+
+/// A 302.
+pub fn redirect(to: Destination<'_>, cookies: &[SetCookie]) -> HttpResponse {
+    let location = to.location();
+    let mut builder = uncached(StatusCode::FOUND);
+    builder
+        .insert_header((header::LOCATION, &*location))
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
+    add_cookies(&mut builder, cookies);
+    builder.body(format!("<a href=\"{}\">Found</a>.\n", pages::escape(&location)))
+}
+
+fn add_cookies(builder: &mut HttpResponseBuilder, cookies: &[SetCookie]) {
+    for cookie in cookies {
+        builder.append_header((header::SET_COOKIE, cookie.header_value()));
+    }
+}
+
+/// The answer to a path that is not ours.
+pub fn not_found(service: &Service) -> HttpResponse {
+    let page = ErrorPage {
+        status: 404,
+        title: "Not found",
+        cause: "There is no page at this address.",
+        advice: "Check the address. This service answers logins; the application is behind the gateway.",
+        back: None,
+        prefix: None,
+        footer: service.site.config().footer.as_deref(),
+    };
+    page_response(StatusCode::NOT_FOUND, page.render(), &[])
+}
+
+/// Logs a problem and shows it.
+pub fn failure(
+    request: &HttpRequest,
+    worker: &Worker,
+    what: &'static str,
+    problem: &Problem,
+    back: &str,
+) -> HttpResponse {
+    failure_with(request, worker, what, problem, back, &[])
+}
+
+/// [`failure`] with cookies on the answer.
+pub fn failure_with(
+    request: &HttpRequest,
+    worker: &Worker,
+    what: &'static str,
+    problem: &Problem,
+    back: &str,
+    cookies: &[SetCookie],
+) -> HttpResponse {
+    let service = &worker.service;
+    audit::failed(&Asker::of(request, service, Endpoint::Browser), what, problem);
+    if let Some(kind) = problem.malformed() {
+        service.metrics.bad_input(kind);
+    }
+    let Shown { status, title, advice } = problem.shown();
+    let page = ErrorPage {
+        status: status.as_u16(),
+        title,
+        cause: &problem.to_string(),
+        advice,
+        back: Some(back),
+        prefix: Some(service.site.prefix()),
+        footer: service.site.config().footer.as_deref(),
+    };
+    let mut response = page_response(status, page.render(), cookies);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
+    response
+}

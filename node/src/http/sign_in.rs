@@ -1,0 +1,59 @@
+//! `/oauth2/sign_in`: the page with the sign-in button, or straight to the provider.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use conclave_proto::redirect::ReturnTo;
+
+use super::Worker;
+use super::extract::{Headers, Parameters, Visit, cookie_headers};
+use super::pages::SignInPage;
+use super::problem::Problem;
+use super::respond;
+use super::{sign_out, start};
+
+/// Answers the page, 302 to the provider, or a page that says what is wrong.
+pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
+    let service = &worker.service;
+    let skip_page = service.site.config().skip_provider_button;
+    if skip_page && start::is_background(&request) {
+        return start::refuse_background();
+    }
+    let semicolons = service.config.http.allow_query_semicolons;
+    let parameters = match Parameters::read(&request, payload, semicolons).await {
+        Ok(parameters) => parameters,
+        Err(invalid) => return respond::failure(&request, &worker, "sign-in", &invalid.into(), "/"),
+    };
+    let headers = Headers(request.headers());
+    let visit = Visit::read(&request, &headers, service.gateway());
+    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let answer = if skip_page {
+        start::begin(&request, &worker, &visit, &target).await
+    } else {
+        page(&request, &worker, &visit, &target).await
+    };
+    answer.unwrap_or_else(|problem| respond::failure(&request, &worker, "sign-in", &problem, target.as_str()))
+}
+
+/// Showing the page ends the session: who is asked to sign in must not be signed in elsewhere still.
+async fn page(
+    request: &HttpRequest,
+    worker: &Worker,
+    visit: &Visit<'_>,
+    target: &ReturnTo,
+) -> Result<HttpResponse, Problem> {
+    sign_out::end_sessions(request, worker).await?;
+    let site = &worker.service.site;
+    let config = site.config();
+    let html = SignInPage {
+        provider: &site.provider_config().display_name,
+        banner: config.banner.as_deref().filter(|text| *text != "-"),
+        prefix: site.prefix(),
+        target: target.as_str(),
+        footer: config.footer.as_deref(),
+    };
+    Ok(respond::page_response(
+        StatusCode::OK,
+        html.render(),
+        &site.clear_session(visit.host(), cookie_headers(request)),
+    ))
+}

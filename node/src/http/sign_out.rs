@@ -1,0 +1,76 @@
+//! `/oauth2/sign_out`: ends the session in the whole cluster, then takes the cookie away.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use conclave_proto::command::{Command, Revoke};
+use conclave_proto::forwarded::Endpoint;
+use conclave_proto::ticket::Ticket;
+use conclave_raft::Lookup;
+
+use super::extract::{Headers, Parameters, Visit, cookie_headers};
+use super::problem::Problem;
+use super::respond::{self, Destination};
+use super::{COMMIT_DEADLINE, Worker, lookup};
+use crate::audit::{self, Asker};
+
+/// Stands in a return target for the session's ID token, as the provider's end-session page needs it.
+const ID_TOKEN_PLACEHOLDER: &str = "{id_token}";
+
+/// Answers 302 once the end is committed; 503 and the cookie stays where it cannot be.
+pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
+    let service = &worker.service;
+    let semicolons = service.config.http.allow_query_semicolons;
+    let parameters = match Parameters::read(&request, payload, semicolons).await {
+        Ok(parameters) => parameters,
+        Err(invalid) => return respond::failure(&request, &worker, "sign-out", &invalid.into(), "/"),
+    };
+    let headers = Headers(request.headers());
+    let visit = Visit::read(&request, &headers, service.gateway());
+    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let id_token = id_token(&request, &worker, target.as_str());
+    match end_sessions(&request, &worker).await {
+        Ok(()) => {
+            let cookies = service.site.clear_session(visit.host(), cookie_headers(&request));
+            respond::redirect(Destination::SignedOut { target: &target, id_token: &id_token }, &cookies)
+        }
+        Err(problem) => respond::failure(&request, &worker, "sign-out", &problem, target.as_str()),
+    }
+}
+
+/// The session's ID token where the target asks for it; empty without one.
+fn id_token(request: &HttpRequest, worker: &Worker, target: &str) -> String {
+    if !target.contains(ID_TOKEN_PLACEHOLDER) {
+        return String::new();
+    }
+    let tickets = lookup::tickets(worker, cookie_headers(request)).unwrap_or_default();
+    let body = tickets.iter().find_map(|ticket| lookup::body_of(worker, ticket));
+    body.map_or_else(String::new, |body| body.id_token)
+}
+
+/// Commits the end of every session whose ticket the request brings. A cookie that is not ours is no
+/// obstacle, and a session that has certainly ended is not ended again: a stolen dead ticket writes nothing.
+pub async fn end_sessions(request: &HttpRequest, worker: &Worker) -> Result<(), Problem> {
+    let service = &worker.service;
+    let tickets = lookup::tickets(worker, cookie_headers(request))?;
+    let mut ended = 0;
+    for ticket in tickets {
+        if certainly_gone(worker, &ticket) {
+            continue;
+        }
+        let key = ticket.key();
+        let store = service.store().ok_or_else(|| service.not_ready())?.clone();
+        // On the main runtime, so that a browser that hangs up does not take its sign-out back.
+        let write = async move { store.write(Command::Revoke(Revoke::Session(key)), COMMIT_DEADLINE).await };
+        service.run(write).await??;
+        service.opened.remove(&key);
+        ended += 1;
+    }
+    if ended > 0 {
+        service.metrics.sign_outs.inc();
+        audit::signed_out(&Asker::of(request, service, Endpoint::Browser), ended);
+    }
+    Ok(())
+}
+
+fn certainly_gone(worker: &Worker, ticket: &Ticket) -> bool {
+    worker.reader().is_some_and(|reader| matches!(reader.find(ticket), Lookup::Gone))
+}

@@ -1,0 +1,179 @@
+//! The site that this process serves: its part of the configuration, made ready for use.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host};
+use conclave_proto::id::{ProviderId, SiteId};
+use conclave_proto::login::LoginCookieLimits;
+use conclave_proto::policy::Policy;
+use conclave_proto::redirect::AllowedHosts;
+use conclave_proto::time::Ttl;
+use thiserror::Error;
+
+use super::extract::Visit;
+use crate::config::{Config, HeaderConfig, ProviderConfig, SiteConfig};
+
+/// The configuration names a site that cannot be served.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidSite {
+    /// No site at all.
+    #[error("no site is configured")]
+    None,
+    /// Its provider is not in the list.
+    #[error("site {site} names the provider {provider}, which is not configured")]
+    Provider {
+        /// The site.
+        site: SiteId,
+        /// What it names.
+        provider: ProviderId,
+    },
+}
+
+/// One site and the provider that its logins go to.
+#[derive(Clone, Debug)]
+pub struct Site {
+    config: Arc<SiteConfig>,
+    provider: Arc<ProviderConfig>,
+    ok_status: StatusCode,
+}
+
+impl Site {
+    /// The one site that can be set today.
+    pub fn of(config: &Config) -> Result<Self, InvalidSite> {
+        let site = config.sites.first().ok_or(InvalidSite::None)?;
+        let provider = config.providers.iter().find(|provider| provider.id == site.provider);
+        let provider =
+            provider.ok_or_else(|| InvalidSite::Provider { site: site.id.clone(), provider: site.provider.clone() })?;
+        Ok(Self {
+            config: Arc::new(site.clone()),
+            provider: Arc::new(provider.clone()),
+            ok_status: if site.auth_ok_status == 200 { StatusCode::OK } else { StatusCode::ACCEPTED },
+        })
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &SiteId {
+        &self.config.id
+    }
+
+    /// Its provider's name.
+    pub fn provider(&self) -> &ProviderId {
+        &self.provider.id
+    }
+
+    /// The issuer as configured: what sessions and index keys are bound to.
+    pub fn issuer(&self) -> &str {
+        &self.provider.issuer_url
+    }
+
+    /// The provider's configuration.
+    pub fn provider_config(&self) -> &ProviderConfig {
+        &self.provider
+    }
+
+    /// All settings.
+    pub fn config(&self) -> &SiteConfig {
+        &self.config
+    }
+
+    /// Root of the service's own paths, `/oauth2` by default.
+    pub fn prefix(&self) -> &str {
+        &self.config.proxy_prefix
+    }
+
+    /// What allowed answers carry.
+    pub fn headers(&self) -> &HeaderConfig {
+        &self.config.headers
+    }
+
+    /// Who may come in.
+    pub fn policy(&self) -> &Policy {
+        &self.config.policy
+    }
+
+    /// Hosts that absolute return targets may name.
+    pub fn hosts(&self) -> &AllowedHosts {
+        &self.config.allowed_hosts
+    }
+
+    /// Status of an allowed check.
+    pub fn ok_status(&self) -> StatusCode {
+        self.ok_status
+    }
+
+    /// Name of the session cookie.
+    pub fn cookie_name(&self) -> &str {
+        &self.config.cookie.name
+    }
+
+    /// How long a login may take.
+    pub fn login_lifetime(&self) -> Ttl {
+        self.config.cookie.login_expire
+    }
+
+    /// How many login cookies a browser may carry.
+    pub fn login_limits(&self) -> LoginCookieLimits {
+        LoginCookieLimits { count: self.config.cookie.login_limit, ..LoginCookieLimits::default() }
+    }
+
+    /// The session cookie.
+    pub fn session_cookie(&self, value: &str, host: &str) -> SetCookie {
+        let cookie = &self.config.cookie;
+        SetCookie::set(&cookie.name, value, &cookie.attributes, self.domain(host), cookie.max_age())
+    }
+
+    /// A login cookie.
+    pub fn login_cookie(&self, name: &str, value: &str, host: &str) -> SetCookie {
+        let cookie = &self.config.cookie;
+        SetCookie::set(name, value, &cookie.login_attributes, self.domain(host), Some(cookie.login_expire))
+    }
+
+    /// Takes a login cookie away.
+    pub fn clear_login(&self, name: &str, host: &str) -> SetCookie {
+        SetCookie::delete(name, &self.config.cookie.login_attributes, self.domain(host))
+    }
+
+    /// Takes the session cookie away. A browser that sent several of the name holds variants of it
+    /// for other domains or paths, left by earlier settings: then each that can be reached goes.
+    pub fn clear_session<'h>(&self, host: &str, cookies: impl Iterator<Item = &'h str>) -> Vec<SetCookie> {
+        let name = self.cookie_name();
+        let attributes = &self.config.cookie.attributes;
+        let mut cleared = vec![SetCookie::delete(name, attributes, self.domain(host))];
+        if cookies.flat_map(|header| cookies_named(header, name, 2)).nth(1).is_none() {
+            return cleared;
+        }
+        let root = CookieAttributes { path: "/".to_owned(), ..attributes.clone() };
+        let domains = attributes.domains.iter().map(|domain| Some(domain.as_str()));
+        for domain in domains.chain([None]) {
+            for attributes in [attributes, &root] {
+                let variant = SetCookie::delete(name, attributes, domain);
+                if !cleared.contains(&variant) {
+                    cleared.push(variant);
+                }
+            }
+        }
+        cleared
+    }
+
+    fn domain(&self, host: &str) -> Option<&str> {
+        domain_for_host(&self.config.cookie.attributes.domains, host)
+    }
+
+    /// Where the provider sends the browser back to.
+    pub fn redirect_uri(&self, visit: &Visit<'_>) -> String {
+        let default = format!("{}/callback", self.prefix());
+        let configured = self.config.redirect_url.as_deref();
+        if let Some(url) = configured.filter(|url| has_host(url) || self.config.relative_redirect_url) {
+            return url.to_owned();
+        }
+        let path = configured.filter(|path| path.starts_with('/')).unwrap_or(&default);
+        let secure = self.config.cookie.attributes.secure;
+        let scheme = if secure { "https" } else { visit.original.scheme.unwrap_or("http") };
+        format!("{scheme}://{}{path}", visit.host())
+    }
+}
+
+fn has_host(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/'))
+}

@@ -1,0 +1,86 @@
+//! `/oauth2/start`: begins a login. Everything about it goes into a sealed cookie of the browser, so
+//! an anonymous request writes nothing to the cluster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use conclave_proto::cookie::cookies_named;
+use conclave_proto::forwarded::Endpoint;
+use conclave_proto::login::{LOGIN_ENTROPY, LoginAttempt, surplus_login_cookies};
+use conclave_proto::redirect::ReturnTo;
+
+use super::Worker;
+use super::extract::{Headers, Parameters, Visit, cookie_headers, header_text};
+use super::problem::Problem;
+use super::respond::{self, Destination};
+use crate::audit::{self, Asker};
+
+/// How long a browser waits for a provider that has not been reached since the start.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Answers 302 to the provider, 401 to a background request, or a page that says what is wrong.
+pub async fn start(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
+    if is_background(&request) {
+        return refuse_background();
+    }
+    let service = &worker.service;
+    let semicolons = service.config.http.allow_query_semicolons;
+    let parameters = match Parameters::read(&request, payload, semicolons).await {
+        Ok(parameters) => parameters,
+        Err(invalid) => return respond::failure(&request, &worker, "login start", &invalid.into(), "/"),
+    };
+    let headers = Headers(request.headers());
+    let visit = Visit::read(&request, &headers, service.gateway());
+    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    begin(&request, &worker, &visit, &target)
+        .await
+        .unwrap_or_else(|problem| respond::failure(&request, &worker, "login start", &problem, target.as_str()))
+}
+
+/// Whether a script asks, not a person who navigates: it would only leave a login cookie behind.
+pub fn is_background(request: &HttpRequest) -> bool {
+    header_text(request, "sec-fetch-dest") == Some("empty")
+}
+
+/// The answer to a background request: no cookie, no redirect that a script could follow.
+pub fn refuse_background() -> HttpResponse {
+    respond::uncached_text(StatusCode::UNAUTHORIZED, "Unauthorized\n")
+}
+
+/// Sends the browser to the provider.
+pub async fn begin(
+    request: &HttpRequest,
+    worker: &Worker,
+    visit: &Visit<'_>,
+    target: &ReturnTo,
+) -> Result<HttpResponse, Problem> {
+    let (service, site) = (&worker.service, &worker.service.site);
+    if !service.provider.ready() {
+        let provider = Arc::clone(&service.provider);
+        service.run(async move { provider.prepare(PROVIDER_PATIENCE).await }).await?;
+    }
+    let ring = worker.keyring();
+    let ring = ring.as_deref().ok_or_else(|| service.not_ready())?;
+    let (mut entropy, mut nonce) = ([0; LOGIN_ENTROPY], [0; 12]);
+    service.entropy.fill(&mut entropy);
+    service.entropy.fill(&mut nonce);
+    let now = service.clock.now();
+    let attempt = LoginAttempt::begin(entropy, now, site.provider().clone(), site.id().clone(), target.as_str());
+    let url = service.provider.authorize_url(&attempt, &site.redirect_uri(visit))?;
+
+    let name = LoginAttempt::cookie_name(site.cookie_name(), attempt.state());
+    let value = attempt.seal(ring, &name, nonce);
+    let sent = cookie_headers(request).collect::<Vec<_>>().join("; ");
+    let surplus = surplus_login_cookies(&sent, site.cookie_name(), name.len() + value.len(), site.login_limits());
+    let mut cookies = vec![site.login_cookie(&name, &value, visit.host())];
+    cookies.extend(surplus.iter().map(|old| site.clear_login(old, visit.host())));
+    if cookies_named(&sent, site.cookie_name(), 2).nth(1).is_some() {
+        // Several of the name would go on contradicting each other after the login.
+        cookies.extend(site.clear_session(visit.host(), std::iter::once(sent.as_str())));
+    }
+    service.metrics.logins_started.inc();
+    audit::login_started(&Asker::of(request, service, Endpoint::Browser));
+    Ok(respond::redirect(Destination::Provider(&url), &cookies))
+}

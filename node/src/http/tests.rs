@@ -1,0 +1,6 @@
+//! The endpoints together, on a real store of a cluster of one, with a provider that vouches for
+//! whoever the code names.
+
+mod login;
+mod refusals;
+mod support;

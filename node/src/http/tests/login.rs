@@ -1,0 +1,129 @@
+//! From the first click to the sign-out.
+
+use std::sync::atomic::Ordering;
+
+use actix_web::http::StatusCode;
+use actix_web::test::TestRequest;
+
+use super::support::{Bench, Browser};
+
+const CHECK: &str = "/oauth2/auth";
+
+#[actix_web::test]
+async fn a_login_is_honoured_until_the_sign_out() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+
+    let callback = browser.log_in(&app, "alice", "%2Fa%2Fb%3Fx%3D1").await;
+    assert_eq!(callback.status, StatusCode::FOUND, "{callback:?}");
+    assert_eq!(callback.header("location"), Some("/a/b?x=1"));
+    assert_eq!(callback.set_cookies().len(), 2, "the session's, and the login cookie cleared");
+    assert_eq!(browser.cookies.len(), 1);
+
+    for _ in 0..2 {
+        let check = browser.get(&app, CHECK).await;
+        assert_eq!(check.status, StatusCode::ACCEPTED);
+        assert_eq!(check.header("x-auth-request-user"), Some("alice"));
+        assert_eq!(check.header("x-auth-request-email"), Some("alice@example.test"));
+        assert_eq!(check.header("x-auth-request-groups"), Some("alice,staff"));
+        assert_eq!(check.header("gap-auth"), Some("alice@example.test"));
+        assert_eq!(check.header("cache-control"), None);
+        assert!(check.set_cookies().is_empty());
+    }
+    let info = browser.get(&app, "/oauth2/userinfo").await;
+    let wanted =
+        r#"{"user":"alice","email":"alice@example.test","groups":["alice","staff"],"preferredUsername":"alice"}"#;
+    assert_eq!(info.body.trim_end(), wanted);
+
+    let mut stolen = browser.clone();
+    let out = browser.get(&app, "/oauth2/sign_out?rd=%2Fbye").await;
+    assert_eq!((out.status, out.header("location")), (StatusCode::FOUND, Some("/bye")));
+    assert!(browser.cookies.is_empty());
+    let refused = stolen.get(&app, CHECK).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    assert!(refused.set_cookies().is_empty(), "a check never touches the cookie");
+    assert_eq!(stolen.get(&app, "/oauth2/sign_out").await.status, StatusCode::FOUND);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn an_evicted_session_is_only_slower() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    browser.log_in(&app, "alice", "/").await;
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+    assert!(bench.node.service.opened.bytes() > 0);
+    bench.node.service.opened.clear();
+    let again = browser.get(&app, CHECK).await;
+    assert_eq!((again.status, again.header("x-auth-request-user")), (StatusCode::ACCEPTED, Some("alice")));
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn one_answer_makes_one_session() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let start = browser.get(&app, "/oauth2/start?rd=%2Fx").await;
+    let uri = format!("/oauth2/callback?code=alice&state={}", start.state());
+    let (mut one, mut two, mut three) = (browser.clone(), browser.clone(), browser.clone());
+    let (a, b, c) = futures::join!(one.get(&app, &uri), two.get(&app, &uri), three.get(&app, &uri));
+    assert!([&a, &b, &c].iter().all(|seen| seen.status == StatusCode::FOUND), "{a:?} {b:?} {c:?}");
+    assert!([&a, &b, &c].iter().all(|seen| seen.header("location") == Some("/x")));
+    let sessions = [&a, &b, &c].iter().filter(|seen| !seen.set_cookies().is_empty()).count();
+    assert_eq!((sessions, bench.provider.redeemed.load(Ordering::SeqCst)), (1, 1));
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn a_posted_answer_works_too() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let start = browser.get(&app, "/oauth2/start").await;
+    let form = TestRequest::post()
+        .uri("/oauth2/callback")
+        .insert_header(("Content-Type", "application/x-www-form-urlencoded"))
+        .set_payload(format!("code=alice&state={}", start.state()));
+    assert_eq!(browser.send(&app, form).await.status, StatusCode::FOUND);
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn the_sign_in_page_ends_the_session() {
+    let bench = Bench::start(&["--provider-display-name=The <b>Cat</b>"]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    browser.log_in(&app, "alice", "/").await;
+    let mut kept = browser.clone();
+    let page = browser.get(&app, "/oauth2/sign_in?rd=%2Fx").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("Sign in with The &lt;b&gt;Cat&lt;/b&gt;"));
+    assert!(page.body.contains("name=\"rd\" value=\"/x\""));
+    assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert!(browser.cookies.is_empty());
+    assert_eq!(kept.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn tabs_log_in_side_by_side_within_limits() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let mut states = Vec::new();
+    for _ in 0..7 {
+        states.push(browser.get(&app, "/oauth2/start?rd=%2Ftab").await.state());
+    }
+    assert_eq!(browser.cookies.len(), 5);
+    let oldest = browser.get(&app, &format!("/oauth2/callback?code=alice&state={}", states[0])).await;
+    assert_eq!(oldest.status, StatusCode::FORBIDDEN);
+    let newest = browser.get(&app, &format!("/oauth2/callback?code=alice&state={}", states[6])).await;
+    assert_eq!(newest.status, StatusCode::FOUND);
+    bench.stop().await;
+}

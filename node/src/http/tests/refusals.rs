@@ -1,0 +1,196 @@
+//! What must not work.
+
+use std::sync::atomic::Ordering;
+
+use actix_web::http::StatusCode;
+use actix_web::test::TestRequest;
+
+use super::support::{Bench, Browser};
+
+const CHECK: &str = "/oauth2/auth";
+
+#[actix_web::test]
+async fn the_state_comes_before_the_code() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let start = browser.get(&app, "/oauth2/start?rd=%2Fx").await;
+    let state = start.state();
+    for bad in [
+        "/oauth2/callback?code=alice&state=other".to_owned(),
+        format!("/oauth2/callback?code=alice&code=bob&state={state}"),
+        format!("/oauth2/callback?code=alice&state={state}&state={state}"),
+        format!("/oauth2/callback?code=alice&state={state}&iss=https://evil.test"),
+        format!("/oauth2/callback?state={state}"),
+        "/oauth2/callback?code=alice".to_owned(),
+        "/oauth2/callback".to_owned(),
+        "/oauth2/callback?code=%zz".to_owned(),
+        format!("/oauth2/callback?error=access_denied&state={state}"),
+    ] {
+        let seen = browser.get(&app, &bad).await;
+        assert!(seen.status.is_client_error() || seen.status.is_server_error(), "{bad}: {seen:?}");
+        assert!(seen.set_cookies().is_empty(), "{bad} spoilt the login cookie");
+    }
+    let mut other = Browser::default();
+    let stolen = other.get(&app, &format!("/oauth2/callback?code=alice&state={state}")).await;
+    assert_eq!(stolen.status, StatusCode::FORBIDDEN);
+    assert_eq!(bench.provider.redeemed.load(Ordering::SeqCst), 0);
+    let good = browser.get(&app, &format!("/oauth2/callback?code=alice&state={state}&iss=https://idp.test")).await;
+    assert_eq!((good.status, good.header("location")), (StatusCode::FOUND, Some("/x")));
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn an_error_of_the_provider_is_shown_escaped() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let state = browser.get(&app, "/oauth2/start").await.state();
+    let query = "error=%3Cscript%3E&error_description=%3Cimg%20src=x%3E";
+    let foreign = browser.get(&app, &format!("/oauth2/callback?{query}")).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    assert!(!foreign.body.contains("img"), "a description without a login of this browser is not shown");
+    let own = browser.get(&app, &format!("/oauth2/callback?{query}&state={state}")).await;
+    assert!(own.body.contains("&lt;img src=x&gt;") && !own.body.contains("<img") && !own.body.contains("<script"));
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn who_is_known_but_not_allowed_gets_403_and_keeps_the_cookie() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    browser.log_in(&app, "alice", "/").await;
+    for (query, status) in [
+        ("allowed_groups=staff", StatusCode::ACCEPTED),
+        ("allowed_groups=nosuch", StatusCode::FORBIDDEN),
+        ("allowed_groups=", StatusCode::FORBIDDEN),
+        ("allowed_groups=%zz", StatusCode::FORBIDDEN),
+        ("allowed_emails=alice@example.test", StatusCode::ACCEPTED),
+        ("allowed_email_domains=other.test", StatusCode::FORBIDDEN),
+    ] {
+        let seen = browser.get(&app, &format!("{CHECK}?{query}")).await;
+        assert_eq!(seen.status, status, "{query}");
+        assert!(seen.set_cookies().is_empty());
+    }
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_against_the_rules_makes_no_session() {
+    let bench = Bench::start(&["--allowed-group=nosuch"]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let refused = browser.log_in(&app, "alice", "/").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.body.contains("allowed_groups"), "{}", refused.body);
+    assert!(browser.cookies.is_empty());
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn claims_that_cannot_be_kept_are_named() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let large = browser.log_in(&app, "alice:200000", "/").await;
+    assert_eq!(large.status, StatusCode::FORBIDDEN);
+    assert!(large.body.contains("id_token"), "{}", large.body);
+    let broken = browser.log_in(&app, "ali%0Ace", "/").await;
+    assert_eq!(broken.status, StatusCode::FORBIDDEN);
+    assert!(broken.body.contains("cannot stand in an HTTP header"), "{}", broken.body);
+    let down = browser.log_in(&app, "down", "/").await;
+    assert_eq!(down.status, StatusCode::BAD_GATEWAY);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn malformed_cookies_are_no_cookies() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    browser.log_in(&app, "alice", "/").await;
+    let good = browser.cookies["_oauth2_proxy"].clone();
+    let mut flipped = good.clone().into_bytes();
+    flipped[60] = if flipped[60] == b'A' { b'B' } else { b'A' };
+    let flipped = String::from_utf8(flipped).expect("ascii");
+    for bad in ["", "garbage", &good[1..], &format!("{good}x"), &flipped, "djIuWDI5aGRY|1790000000|jppV5q="] {
+        let mut other = Browser::default();
+        other.cookies.insert("_oauth2_proxy".to_owned(), bad.to_owned());
+        let seen = other.get(&app, CHECK).await;
+        assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{bad}");
+        assert!(seen.set_cookies().is_empty());
+        assert_eq!(other.get(&app, "/oauth2/sign_out").await.status, StatusCode::FOUND, "{bad}");
+    }
+    // Beside a good one of the same name it does not count.
+    let several =
+        TestRequest::get().uri(CHECK).insert_header(("Cookie", format!("_oauth2_proxy=x; _oauth2_proxy={good}")));
+    assert_eq!(Browser::default().send(&app, several).await.status, StatusCode::ACCEPTED);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn two_people_in_one_browser_are_nobody() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let (mut alice, mut bob) = (Browser::default(), Browser::default());
+    alice.log_in(&app, "alice", "/").await;
+    bob.log_in(&app, "bob", "/").await;
+    let both =
+        format!("_oauth2_proxy={}; _oauth2_proxy={}", alice.cookies["_oauth2_proxy"], bob.cookies["_oauth2_proxy"]);
+    let check = TestRequest::get().uri(CHECK).insert_header(("Cookie", both.clone()));
+    assert_eq!(Browser::default().send(&app, check).await.status, StatusCode::UNAUTHORIZED);
+    let start = TestRequest::get().uri("/oauth2/start").insert_header(("Cookie", both));
+    let cookies = Browser::default().send(&app, start).await.set_cookies();
+    assert!(cookies.iter().any(|cookie| cookie.starts_with("_oauth2_proxy=;")), "{cookies:?}");
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn background_requests_start_no_login() {
+    let bench = Bench::start(&["--skip-provider-button=true"]).await;
+    let app = bench.app().await;
+    for path in ["/oauth2/start", "/oauth2/sign_in"] {
+        let background = TestRequest::get().uri(path).insert_header(("Sec-Fetch-Dest", "empty"));
+        let seen = Browser::default().send(&app, background).await;
+        assert_eq!(seen.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert!(seen.set_cookies().is_empty() && seen.header("location").is_none());
+        assert_eq!(Browser::default().get(&app, path).await.status, StatusCode::FOUND);
+    }
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn targets_elsewhere_become_the_root() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    for target in ["https%3A%2F%2Fevil.test%2F", "%2F%2Fevil.test", "%2F%5Cevil.test", "javascript%3Aalert(1)"] {
+        let mut browser = Browser::default();
+        let callback = browser.log_in(&app, "alice", target).await;
+        assert_eq!(callback.header("location"), Some("/"), "{target}");
+        let out = browser.get(&app, &format!("/oauth2/sign_out?rd={target}")).await;
+        assert_eq!(out.header("location"), Some("/"), "{target}");
+    }
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn oversized_requests_are_refused_with_what_a_gateway_takes() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let wide = TestRequest::get().uri(CHECK).insert_header(("X-Wide", "a".repeat(17 * 1024)));
+    assert_eq!(Browser::default().send(&app, wide).await.status, StatusCode::FORBIDDEN);
+    let long = format!("/oauth2/start?rd=/{}", "a".repeat(9 * 1024));
+    assert_eq!(Browser::default().get(&app, &long).await.status, StatusCode::URI_TOO_LONG);
+    assert_eq!(Browser::default().get(&app, "/elsewhere").await.status, StatusCode::NOT_FOUND);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn a_rule_that_opens_goes_on_without_a_store() {
+    let bench = Bench::start(&["--skip-auth-preflight=true"]).await;
+    let app = bench.app().await;
+    let preflight = TestRequest::with_uri(CHECK).method(actix_web::http::Method::OPTIONS);
+    assert_eq!(Browser::default().send(&app, preflight).await.status, StatusCode::ACCEPTED);
+    bench.stop().await;
+}

@@ -1,0 +1,251 @@
+//! What the tests stand on: a node, a provider without a network, and a browser's cookie jar.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use actix_http::Request;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service as ActixService, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{self, TestRequest};
+use actix_web::{App, Error};
+use async_trait::async_trait;
+use conclave_proto::id::ProviderId;
+use conclave_proto::login::LoginAttempt;
+use conclave_proto::session::Identity;
+
+use crate::app::{Node, Sources};
+use crate::config::Config;
+use crate::http;
+use crate::oidc::{DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims};
+
+/// Vouches for whoever the code names; `pad:N` makes a session of N random-looking bytes.
+#[derive(Default)]
+pub struct FakeProvider {
+    id: ProviderId,
+    /// Codes redeemed.
+    pub redeemed: AtomicU32,
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn ready(&self) -> bool {
+        true
+    }
+
+    async fn prepare(&self, _: Duration) -> bool {
+        true
+    }
+
+    fn authorize_url(&self, attempt: &LoginAttempt, redirect_uri: &str) -> Result<String, ProviderError> {
+        Ok(format!("https://idp.test/authorize?state={}&redirect_uri={redirect_uri}", attempt.state()))
+    }
+
+    fn check_iss(&self, iss: Option<&str>) -> Result<(), InvalidIss> {
+        match iss {
+            None | Some("https://idp.test") => Ok(()),
+            Some(other) => Err(InvalidIss::Other { found: other.to_owned() }),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        code: &str,
+        _: &LoginAttempt,
+        _: &str,
+        _: Duration,
+    ) -> Result<SessionClaims, ExchangeError> {
+        self.redeemed.fetch_add(1, Ordering::SeqCst);
+        if code == "down" {
+            return Err(ExchangeError::Deadline);
+        }
+        let user = code.split(':').next().unwrap_or(code).to_owned();
+        let pad = code.split(':').nth(1).and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
+        Ok(SessionClaims {
+            identity: Identity {
+                email: format!("{user}@example.test"),
+                groups: vec![user.clone(), "staff".to_owned()],
+                preferred_username: user.clone(),
+                groups_claimed: true,
+                user: user.clone(),
+            },
+            subject: user,
+            sid: None,
+            issuer: "https://idp.test".to_owned(),
+            id_token: noise(pad),
+            access_token: None,
+            refresh_token: None,
+            token_expires_at: None,
+            additional: Vec::new(),
+        })
+    }
+
+    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>> {
+        Ok(())
+    }
+}
+
+/// Letters that do not compress.
+fn noise(length: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut letter = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        char::from(LETTERS[(seed % 64) as usize])
+    };
+    (0..length).map(|_| letter()).collect()
+}
+
+/// A node under test.
+pub struct Bench {
+    /// The node.
+    pub node: Node,
+    /// Its provider.
+    pub provider: Arc<FakeProvider>,
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Starts a cluster of one with these flags besides the needed ones.
+    pub async fn start(flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = format!("--data-dir={}", directory.path().display());
+        let mut all = vec![
+            "--provider=oidc",
+            "--oidc-issuer-url=https://idp.test",
+            "--client-id=rp",
+            "--client-secret=secret",
+            "--cookie-secret=x8Qh2mVb7nR4tY6uJ9kL0pWs3dF5gH1z",
+            "--email-domain=*",
+            "--cookie-secure=false",
+            "--redirect-url=http://app.test/oauth2/callback",
+            "--http-address=127.0.0.1:0",
+            "--admin-address=127.0.0.1:0",
+            "--peer-address=127.0.0.1:0",
+            "--set-xauthrequest=true",
+            data.as_str(),
+        ];
+        all.extend(flags);
+        let config: Config = crate::config::load::from_args(&all).expect("a sound configuration");
+        let provider = Arc::new(FakeProvider::default());
+        let mut sources = Sources::system();
+        sources.provider = Some(Arc::clone(&provider) as Arc<dyn Provider>);
+        sources.verifier = conclave_raft::Verify::InProcess;
+        let node = Node::start(config, sources).await.expect("starts");
+        let bench = Self { node, provider, directory };
+        bench.until_ready().await;
+        bench
+    }
+
+    /// Waits for the founding of the cluster of one.
+    async fn until_ready(&self) {
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while !self.node.service.unready_reasons().is_empty() {
+            assert!(std::time::Instant::now() < patience, "not ready: {:?}", self.node.service.unready_reasons());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The HTTP service, in process.
+    pub async fn app(&self) -> impl ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
+        let service = Arc::clone(&self.node.service);
+        test::init_service(App::new().configure(move |config| http::configure(config, &service))).await
+    }
+
+    /// Stops it all.
+    pub async fn stop(self) {
+        self.node.stop().await;
+        drop(self.directory);
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Seen {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: String,
+}
+
+impl Seen {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// All `Set-Cookie`s.
+    pub fn set_cookies(&self) -> Vec<String> {
+        let texts = self.headers.get_all("set-cookie").filter_map(|value| value.to_str().ok());
+        texts.map(str::to_owned).collect()
+    }
+
+    /// The `state` in a redirect to the provider.
+    pub fn state(&self) -> String {
+        let location = self.header("location").expect("a redirect");
+        let (_, rest) = location.split_once("state=").expect("a state");
+        rest.split('&').next().unwrap_or(rest).to_owned()
+    }
+}
+
+/// A browser: sends what it holds, takes what it is given.
+#[derive(Clone, Debug, Default)]
+pub struct Browser {
+    /// Its jar.
+    pub cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    /// One request; redirects are not followed.
+    pub async fn get<S>(&mut self, app: &S, uri: &str) -> Seen
+    where
+        S: ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+    {
+        self.send(app, TestRequest::get().uri(uri)).await
+    }
+
+    /// One prepared request.
+    pub async fn send<S>(&mut self, app: &S, request: TestRequest) -> Seen
+    where
+        S: ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+    {
+        let jar = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let request = request.insert_header(("Host", "app.test"));
+        let request = if jar.is_empty() { request } else { request.insert_header(("Cookie", jar)) };
+        let response = test::call_service(app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.into_body().try_into_bytes().expect("a whole body");
+        let seen = Seen { status, headers, body: String::from_utf8_lossy(&body).into_owned() };
+        for cookie in seen.set_cookies() {
+            let (name, rest) = cookie.split_once('=').expect("a cookie");
+            let value = rest.split(';').next().unwrap_or("");
+            if rest.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        seen
+    }
+
+    /// A whole login as the user that `code` names.
+    pub async fn log_in<S>(&mut self, app: &S, code: &str, target: &str) -> Seen
+    where
+        S: ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
+    {
+        let start = self.get(app, &format!("/oauth2/start?rd={target}")).await;
+        assert_eq!(start.status, StatusCode::FOUND, "{start:?}");
+        self.get(app, &format!("/oauth2/callback?code={code}&state={}", start.state())).await
+    }
+}

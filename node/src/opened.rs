@@ -1,0 +1,290 @@
+//! A bounded cache of opened sessions with prebuilt header values. What it evicts is only slower the
+//! next time, never a 401.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use conclave_proto::id::{Generation, SessionKey};
+use conclave_proto::session::{Identity, SessionBody};
+use conclave_proto::ticket::{Ticket, TicketSecret};
+use parking_lot::Mutex;
+use thiserror::Error;
+
+use crate::config::HeaderConfig;
+
+/// Most bytes of opened sessions kept: about 50 000 without tokens, 15 000 with.
+pub const MAX_OPENED_BYTES: usize = 64 * 1024 * 1024;
+
+/// What one entry weighs besides its texts: map, queue and allocation overhead.
+const ENTRY_OVERHEAD: usize = 512;
+
+/// A response head larger than this does not fit into nginx's default `proxy_buffer_size` of 4 KiB
+/// together with its own lines, and the user would see a 500.
+pub const NGINX_HEAD_BUDGET: usize = 3800;
+
+static USER: HeaderName = HeaderName::from_static("x-auth-request-user");
+static EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
+static PREFERRED_USERNAME: HeaderName = HeaderName::from_static("x-auth-request-preferred-username");
+static GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
+static ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-auth-request-access-token");
+static GAP_AUTH: HeaderName = HeaderName::from_static("gap-auth");
+
+/// A claim whose value cannot stand in a header: a control character would end or forge one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the value of {claim} has characters that cannot stand in an HTTP header")]
+pub struct Unprintable {
+    /// Which one, by its name in the configuration's terms.
+    pub claim: &'static str,
+}
+
+/// Headers of an answer that lets a session through.
+pub type AnswerHeaders = Vec<(HeaderName, HeaderValue)>;
+
+/// Builds what an allowed answer says about a session. Empty claims give no header.
+pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<AnswerHeaders, Unprintable> {
+    let identity = &body.identity;
+    let mut headers = AnswerHeaders::new();
+    let mut put = |name: &HeaderName, claim: &'static str, value: &str| {
+        if value.is_empty() {
+            return Ok(());
+        }
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Unprintable { claim })?;
+        headers.push((name.clone(), value));
+        Ok(())
+    };
+    if settings.set_xauthrequest {
+        put(&USER, "sub", &identity.user)?;
+        put(&EMAIL, "email", &identity.email)?;
+        put(&PREFERRED_USERNAME, "preferred_username", &identity.preferred_username)?;
+        put(&GROUPS, "groups", &identity.groups.join(","))?;
+        if settings.pass_access_token {
+            put(&ACCESS_TOKEN, "access_token", &body.access_token)?;
+        }
+    }
+    if settings.set_authorization_header && !body.id_token.is_empty() {
+        put(&header::AUTHORIZATION, "id_token", &format!("Bearer {}", body.id_token))?;
+    }
+    if let (true, Some(password)) = (settings.set_basic_auth, &settings.basic_auth_password) {
+        let by_email = settings.prefer_email_to_user && !identity.email.is_empty();
+        let name = if by_email { &identity.email } else { &identity.user };
+        let credentials = STANDARD.encode(format!("{name}:{}", password.expose()));
+        put(&header::AUTHORIZATION, "sub", &format!("Basic {credentials}"))?;
+    }
+    let who = if identity.email.is_empty() { &identity.user } else { &identity.email };
+    put(&GAP_AUTH, "email", who)?;
+    Ok(headers)
+}
+
+/// Bytes that these headers take in a response head.
+pub fn head_bytes(headers: &AnswerHeaders) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+/// A session whose body was opened by a ticket.
+pub struct Opened {
+    secret: TicketSecret,
+    generation: Generation,
+    weight: usize,
+    used: AtomicBool,
+    /// Who it is.
+    pub identity: Identity,
+    /// What an allowed answer carries.
+    pub headers: AnswerHeaders,
+}
+
+impl Opened {
+    /// Keeps what the answers need of an opened body; tokens only inside `headers`.
+    pub fn new(ticket: &Ticket, generation: Generation, identity: Identity, headers: AnswerHeaders) -> Self {
+        let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
+        let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
+        let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers);
+        Self { secret: ticket.secret.clone(), generation, weight, used: AtomicBool::new(true), identity, headers }
+    }
+
+    /// Whether this is what `ticket` opens at `generation`. The ticket is authenticated already;
+    /// comparing its secret too means that not even a forger with the cookie secret gets another's.
+    fn answers(&self, ticket: &Ticket, generation: Generation) -> bool {
+        self.generation == generation && self.secret == ticket.secret
+    }
+}
+
+/// The cache. Looking up takes no lock; inserting takes one, briefly.
+pub struct OpenedSessions {
+    entries: papaya::HashMap<SessionKey, Arc<Opened>>,
+    // Order of insertion for the second-chance eviction; may name entries that are gone.
+    order: Mutex<VecDeque<SessionKey>>,
+    bytes: AtomicUsize,
+    limit: usize,
+}
+
+impl OpenedSessions {
+    /// A cache of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { entries: papaya::HashMap::new(), order: Mutex::default(), bytes: AtomicUsize::new(0), limit }
+    }
+
+    /// The opened session of `ticket`, if it is here at that generation.
+    pub fn get(&self, key: &SessionKey, ticket: &Ticket, generation: Generation) -> Option<Arc<Opened>> {
+        let entries = self.entries.pin();
+        let found = entries.get(key).filter(|opened| opened.answers(ticket, generation))?;
+        // Stored only when it changes: a plain load does not take the cache line from other workers.
+        if !found.used.load(Ordering::Relaxed) {
+            found.used.store(true, Ordering::Relaxed);
+        }
+        Some(Arc::clone(found))
+    }
+
+    /// Adds or replaces an entry, and makes room.
+    pub fn insert(&self, key: SessionKey, opened: Arc<Opened>) {
+        let mut order = self.order.lock();
+        let entries = self.entries.pin();
+        self.bytes.fetch_add(opened.weight, Ordering::Relaxed);
+        match entries.insert(key, opened) {
+            Some(old) => drop(self.bytes.fetch_sub(old.weight, Ordering::Relaxed)),
+            None => order.push_back(key),
+        }
+        while self.bytes.load(Ordering::Relaxed) > self.limit {
+            let Some(oldest) = order.pop_front() else { break };
+            let Some(entry) = entries.get(&oldest) else { continue };
+            if entry.used.swap(false, Ordering::Relaxed) {
+                order.push_back(oldest);
+            } else {
+                self.forget(&oldest);
+            }
+        }
+    }
+
+    /// Drops a session that has ended.
+    pub fn remove(&self, key: &SessionKey) {
+        let mut order = self.order.lock();
+        if self.forget(key) {
+            order.retain(|kept| kept != key);
+        }
+    }
+
+    /// Drops everything.
+    pub fn clear(&self) {
+        let mut order = self.order.lock();
+        while let Some(key) = order.pop_front() {
+            self.forget(&key);
+        }
+    }
+
+    fn forget(&self, key: &SessionKey) -> bool {
+        let entries = self.entries.pin();
+        let Some(gone) = entries.remove(key) else { return false };
+        self.bytes.fetch_sub(gone.weight, Ordering::Relaxed);
+        true
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use conclave_proto::id::Epoch;
+    use conclave_proto::time::Timestamp;
+
+    use super::*;
+
+    fn ticket(seed: u8) -> Ticket {
+        Ticket::mint([seed; 48], Epoch::new(1), Timestamp::ZERO)
+    }
+
+    fn opened(ticket: &Ticket) -> Arc<Opened> {
+        let headers = vec![(USER.clone(), HeaderValue::from_static("alice"))];
+        Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), headers))
+    }
+
+    fn body() -> SessionBody {
+        SessionBody {
+            identity: Identity {
+                user: "u1".to_owned(),
+                email: "u1@example.test".to_owned(),
+                groups: vec!["a,b".to_owned(), "größe".to_owned()],
+                preferred_username: String::new(),
+                groups_claimed: true,
+            },
+            issuer: "https://idp.test".to_owned(),
+            id_token: "id.to.ken".to_owned(),
+            access_token: "access".to_owned(),
+            refresh_token: String::new(),
+            token_expires_at: None,
+            additional_claims: Vec::new(),
+        }
+    }
+
+    fn texts(headers: &AnswerHeaders) -> Vec<(String, String)> {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+    }
+
+    #[test]
+    fn headers_follow_the_settings() {
+        let bare = answer_headers(&HeaderConfig::default(), &body()).expect("printable");
+        assert_eq!(texts(&bare), [("gap-auth".to_owned(), "u1@example.test".to_owned())]);
+        let settings = HeaderConfig {
+            set_xauthrequest: true,
+            pass_access_token: true,
+            set_authorization_header: true,
+            ..HeaderConfig::default()
+        };
+        let full = texts(&answer_headers(&settings, &body()).expect("printable"));
+        let expected = [
+            ("x-auth-request-user", "u1"),
+            ("x-auth-request-email", "u1@example.test"),
+            ("x-auth-request-groups", "a,b,größe"),
+            ("x-auth-request-access-token", "access"),
+            ("authorization", "Bearer id.to.ken"),
+            ("gap-auth", "u1@example.test"),
+        ];
+        assert_eq!(full, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_claim_with_a_line_break_is_refused() {
+        let mut body = body();
+        body.identity.groups.push("x\r\nX-Forged: 1".to_owned());
+        let settings = HeaderConfig { set_xauthrequest: true, ..HeaderConfig::default() };
+        assert_eq!(answer_headers(&settings, &body), Err(Unprintable { claim: "groups" }));
+    }
+
+    #[test]
+    fn only_the_same_ticket_and_generation_hit() {
+        let cache = OpenedSessions::new(MAX_OPENED_BYTES);
+        let mine = ticket(1);
+        cache.insert(mine.key(), opened(&mine));
+        assert!(cache.get(&mine.key(), &mine, Generation::new(1)).is_some());
+        assert!(cache.get(&mine.key(), &mine, Generation::new(2)).is_none());
+        // The same session id with another secret, as a forger with the MAC key would send it.
+        let mut forged_entropy = [1; 48];
+        forged_entropy[47] = 9;
+        let forged = Ticket::mint(forged_entropy, Epoch::new(1), Timestamp::ZERO);
+        assert_eq!(forged.key(), mine.key());
+        assert!(cache.get(&mine.key(), &forged, Generation::new(1)).is_none());
+    }
+
+    #[test]
+    fn the_limit_holds_and_what_is_in_use_stays() {
+        let weight = opened(&ticket(0)).weight;
+        let cache = OpenedSessions::new(weight * 4);
+        let hot = ticket(200);
+        cache.insert(hot.key(), opened(&hot));
+        for seed in 0..40 {
+            let next = ticket(seed);
+            cache.insert(next.key(), opened(&next));
+            assert!(cache.get(&hot.key(), &hot, Generation::new(1)).is_some(), "evicted after {seed}");
+            assert!(cache.bytes() <= weight * 4);
+        }
+        assert_eq!(cache.order.lock().len(), 4);
+        cache.remove(&hot.key());
+        assert_eq!((cache.bytes(), cache.order.lock().len()), (weight * 3, 3));
+    }
+}
