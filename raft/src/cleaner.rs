@@ -57,10 +57,10 @@ impl CleanerHandle {
         self.0.wake.notify_one();
     }
 
-    /// Trees that are still to be removed.
-    #[cfg(test)]
-    pub(crate) fn stale_trees(&self) -> usize {
-        self.0.wanted.lock().stale.len()
+    /// Whether anything is still to be removed.
+    pub(crate) fn has_work(&self) -> bool {
+        let wanted = self.0.wanted.lock();
+        wanted.purge.is_some() || !wanted.stale.is_empty()
     }
 
     /// Starts the thread.

@@ -183,14 +183,14 @@ impl LogStore {
     }
 }
 
-/// Rejects what would leave a hole.
+/// Rejects what would leave a hole; entries that were purged already are in the state and need no row.
 fn encode_contiguous(
-    last: Option<RaftLogId>,
+    (last, purged): (Option<RaftLogId>, Option<RaftLogId>),
     entries: impl Iterator<Item = RaftEntry>,
 ) -> Result<(Option<RaftLogId>, Vec<(u64, Vec<u8>)>), RaftStorageError> {
     let mut end = last;
     let mut rows = Vec::new();
-    for entry in entries {
+    for entry in entries.skip_while(|entry| purged.is_some_and(|purged| entry.log_id.index <= purged.index)) {
         let index = entry.log_id.index;
         let follows = end.is_none_or(|end| index == end.index + 1);
         let row = encode_entry(&entry);
@@ -263,7 +263,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         self.close_gap().await.map_err(closed_error)?;
-        let (end, rows) = encode_contiguous(self.0.ends.lock().last, entries.into_iter())?;
+        let ends = {
+            let ends = self.0.ends.lock();
+            (ends.last, ends.purged)
+        };
+        let (end, rows) = encode_contiguous(ends, entries.into_iter())?;
         self.write(rows).await;
         self.0.ends.lock().last = end;
         self.0.flusher.note(|position| position.last_log = end);

@@ -142,6 +142,11 @@ impl StorageGuard {
     ) -> Self {
         Self { flusher, cleaner, keeper, threads, _lock: lock }
     }
+
+    /// Whether purged entries or replaced trees are still to be removed.
+    pub fn is_cleaning(&self) -> bool {
+        self.cleaner.has_work()
+    }
 }
 
 impl Drop for StorageGuard {

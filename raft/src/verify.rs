@@ -281,6 +281,11 @@ impl Verdict {
 /// The whole of the hidden command `verify-store DIR`: prints one line of JSON for the process
 /// that waits for it.
 pub fn run_verify_store(dir: &Path) -> ExitCode {
+    // A panic on a thread of sled's would leave the others waiting for ever.
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        std::process::abort();
+    }));
     let verdict = Verdict::of(verify_store(dir));
     println!("{}", serde_json::to_string(&verdict).expect("plain fields always become JSON"));
     match verdict {
