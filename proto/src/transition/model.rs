@@ -1,8 +1,6 @@
 //! Random logs against a plain model of what the rules mean, with the rows' own consistency held
 //! after every entry, on two views at once.
 
-use std::collections::HashMap;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -66,10 +64,10 @@ struct ModelSession {
 struct Model {
     clock: Timestamp,
     epoch: Option<Epoch>,
-    sessions: HashMap<SessionKey, ModelSession>,
-    attempts: HashMap<AttemptId, Timestamp>,
-    tombstones: HashMap<SessionKey, Timestamp>,
-    results: HashMap<(ProcessId, u64), (Outcome, Timestamp)>,
+    sessions: BTreeMap<SessionKey, ModelSession>,
+    attempts: BTreeMap<AttemptId, Timestamp>,
+    tombstones: BTreeMap<SessionKey, Timestamp>,
+    results: BTreeMap<(ProcessId, u64), (Outcome, Timestamp)>,
 }
 
 impl Model {
@@ -77,7 +75,7 @@ impl Model {
         self.clock < session.expires_at && Some(session.epoch) == self.epoch
     }
 
-    fn live(&self) -> HashMap<SessionKey, Vec<u8>> {
+    fn live(&self) -> BTreeMap<SessionKey, Vec<u8>> {
         let live = self.sessions.iter().filter(|(_, session)| self.lives(session));
         live.map(|(key, session)| (*key, session.body.clone())).collect()
     }
@@ -201,11 +199,11 @@ fn is_hit(revoke: &Revoke, key: &SessionKey, session: &ModelSession, at: LogInde
 }
 
 /// The sessions that a reader would let live, with their bodies.
-fn live_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> HashMap<SessionKey, Vec<u8>> {
+fn live_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<SessionKey, Vec<u8>> {
     let now = clock(rows);
     let epoch = founded(rows).map(|founded| founded.epoch);
     let (from, to) = RowKind::Index.range();
-    let mut live = HashMap::new();
+    let mut live = BTreeMap::new();
     for (key, value) in StateView::range(rows, &from, &to, usize::MAX) {
         let (Some(Key::Index(session)), Ok(row)) = (Key::decode(&key), IndexRow::from_bytes(&value)) else {
             panic!("not an index row: {key:?}");

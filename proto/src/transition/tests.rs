@@ -350,6 +350,20 @@ fn expiry_is_bounded() {
 }
 
 #[test]
+fn what_an_entry_forgets_is_forgotten_for_its_later_commands() {
+    let mut world = World::founded();
+    world.write(login(1));
+    world.pass(HOUR);
+    world.reap();
+    world.write(Command::CreateSession(CreateSession { lifetime: Ttl::from_secs(1), ..login_data(1) }));
+    world.pass(ATTEMPT_WINDOW.saturating_add(Ttl::from_millis(1)));
+    let commands = [Command::ExpireUpTo { limit: u32::MAX }, login(1)];
+    let tagged = commands.into_iter().map(|command| Tagged { tag: world.tag(), command }).collect();
+    let outcomes = world.entry(tagged);
+    assert_eq!(outcomes[1], world.created(HOUR), "its attempt and its key are free again");
+}
+
+#[test]
 fn expiry_leaves_no_result_of_its_own() {
     let mut world = World::founded();
     let before = world.count(RowKind::Result);
