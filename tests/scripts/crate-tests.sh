@@ -4,9 +4,10 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 arguments=()
-for file in {proto,raft,node,benches,tests}/tests/*.rs; do
+for file in {proto,raft,node,benches,tests}/tests/{*.rs,*/main.rs}; do
     [ -e "$file" ] || continue
-    name=$(basename "$file" .rs)
+    name=${file%/main.rs}
+    name=$(basename "$name" .rs)
     grep -q "^$name"$'\t' tests/scenarios.tsv && continue
     arguments+=(--test "$name")
 done
