@@ -13,7 +13,7 @@ mod metadata;
 mod providers;
 mod spki;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod userinfo;
 mod verify;
 

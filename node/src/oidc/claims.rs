@@ -1,6 +1,9 @@
 //! From claims to an identity, by oauth2-proxy's rules: the ID token first, userinfo for what it
 //! lacks; dotted paths; everything becomes text.
 
+#[cfg(test)]
+mod tests;
+
 use conclave_proto::session::Identity;
 use serde_json::{Map, Value};
 use thiserror::Error;

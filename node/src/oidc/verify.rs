@@ -2,6 +2,9 @@
 //! arguments. Claims stay JSON, because the configuration names the ones it wants; openidconnect's
 //! typed claims would refuse a login over an odd optional one.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use base64::Engine;
