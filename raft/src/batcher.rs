@@ -5,6 +5,7 @@
 //! message. The commands keep their tags through every retry, so a retry is safe.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conclave_proto::command::{MAX_BATCH_BYTES, MAX_BATCH_COMMANDS, Tagged};
 use conclave_proto::wire::{Written, encoded_len};
@@ -72,6 +73,7 @@ pub(crate) trait Deliver: Send + Sync + 'static {
 pub(crate) struct Batcher {
     queue: mpsc::Sender<(usize, Pending)>,
     bytes: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     paused: Arc<watch::Sender<bool>>,
 }
 
@@ -80,9 +82,9 @@ impl Batcher {
     pub(crate) fn start<D: Deliver>(deliver: Arc<D>) -> Self {
         let (queue, inbox) = mpsc::channel(MAX_QUEUED);
         let paused = Arc::new(watch::Sender::new(false));
-        let gate = paused.subscribe();
-        tokio::spawn(run(inbox, gate, deliver));
-        Self { queue, bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)), paused }
+        let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+        tokio::spawn(run(inbox, paused.subscribe(), Arc::clone(&slots), deliver));
+        Self { queue, bytes: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)), slots, paused }
     }
 
     /// Queues one command; its result comes through the receiver. Dropping that withdraws it,
@@ -103,9 +105,12 @@ impl Batcher {
         Ok(result)
     }
 
-    /// Holds new batches back, while the leadership is handed over.
-    pub(crate) fn pause(&self) {
+    /// Holds new batches back, while the leadership is handed over, and waits for those under way.
+    pub(crate) async fn pause(&self, limit: Duration) {
         self.paused.send_replace(true);
+        let all = u32::try_from(MAX_IN_FLIGHT).expect("a handful");
+        // Whatever is still under way after the limit waits for a quorum that is not there.
+        let _ = tokio::time::timeout(limit, self.slots.acquire_many(all)).await;
     }
 
     /// Lets them go again.
@@ -117,14 +122,11 @@ impl Batcher {
 async fn run<D: Deliver>(
     mut inbox: mpsc::Receiver<(usize, Pending)>,
     mut paused: watch::Receiver<bool>,
+    slots: Arc<Semaphore>,
     deliver: Arc<D>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
     let mut held = None;
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            return;
-        };
         let first = match held.take() {
             Some(first) => first,
             None => match inbox.recv().await {
@@ -132,15 +134,27 @@ async fn run<D: Deliver>(
                 None => return,
             },
         };
-        if paused.wait_for(|paused| !paused).await.is_err() {
+        let Some(slot) = free_slot(&slots, &mut paused).await else {
             return;
-        }
+        };
         let batch = gather(first, &mut inbox, &mut held);
         let deliver = Arc::clone(&deliver);
         tokio::spawn(async move {
             deliver.deliver(batch).await;
             drop(slot);
         });
+    }
+}
+
+/// A slot that was taken while nothing was paused: whoever pauses and then takes all slots knows
+/// that nothing is under way.
+async fn free_slot(slots: &Arc<Semaphore>, paused: &mut watch::Receiver<bool>) -> Option<OwnedSemaphorePermit> {
+    loop {
+        paused.wait_for(|paused| !paused).await.ok()?;
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        if !*paused.borrow() {
+            return Some(slot);
+        }
     }
 }
 
@@ -233,7 +247,7 @@ mod tests {
         let (recorder, mut begins) = recorder();
         recorder.gate.add_permits(10);
         let batcher = Batcher::start(Arc::clone(&recorder));
-        batcher.pause();
+        batcher.pause(Duration::ZERO).await;
         let results: Vec<_> = (0..3).map(|n| batcher.submit(tagged(n), false).expect("room")).collect();
         for _ in 0..50 {
             tokio::task::yield_now().await;
@@ -244,6 +258,25 @@ mod tests {
             result.await.expect("answered").expect("written");
         }
         assert_eq!(recorder.sizes.lock().iter().sum::<usize>(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_pause_waits_for_what_is_under_way() {
+        let (recorder, mut begins) = recorder();
+        let batcher = Batcher::start(Arc::clone(&recorder));
+        let result = batcher.submit(tagged(0), false).expect("room");
+        begins.recv().await.expect("a batch began");
+        let pausing = {
+            let batcher = batcher.clone();
+            tokio::spawn(async move { batcher.pause(Duration::from_secs(60)).await })
+        };
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!pausing.is_finished(), "paused with a batch under way");
+        recorder.gate.add_permits(1);
+        result.await.expect("answered").expect("written");
+        pausing.await.expect("paused");
     }
 
     #[tokio::test]

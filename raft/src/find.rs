@@ -20,15 +20,14 @@ pub(crate) async fn find_after_round(
     let mut watch = index.watch_applied();
     let waited = watch.wait_for(|applied| *applied >= round.index).await;
     let applied = *waited.map_err(|_closed| RoundError::NotLeading)?;
-    let row = index
-        .get(&key, std::sync::Arc::clone)
-        .filter(|row| row.lives(round.leader_time) && !is_revoked(index, &key, row));
+    let row =
+        index.get(&key, std::sync::Arc::clone).filter(|row| row.lives(round.leader_time) && !is_cut_off(index, row));
     let rows = row.and_then(|row| Some(((*row).clone(), state.body(&key)?)));
     Ok(FoundSession { rows, applied, leader_time: round.leader_time })
 }
 
-/// Whether a row that still stands belongs to a session that was revoked.
-pub(crate) fn is_revoked(index: &SessionIndex, key: &SessionKey, row: &IndexRow) -> bool {
-    let cut_off = index.not_before(&row.subject).is_some_and(|first| row.created_index < first);
-    cut_off || index.is_tombstoned(key)
+/// Whether a row that still stands belongs to a session that was revoked with all of its person's:
+/// those rows go by and by. A session that was revoked alone has no row any more.
+pub(crate) fn is_cut_off(index: &SessionIndex, row: &IndexRow) -> bool {
+    index.not_before(&row.subject).is_some_and(|first| row.created_index < first)
 }

@@ -14,6 +14,7 @@
 //! 4. Whoever leads proposes `Found` with the id on its disk and a fresh cluster key. A leader that
 //!    dies before it commits is followed by one that does the same; the second `Found` is refused.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +81,10 @@ async fn round(shared: &Arc<Shared>) -> Result<(), Unfounded> {
         let founder = founder.map_or_else(String::new, |name| name.to_string());
         return Err(Unfounded::Yet(format!("{founder} founds it, once it reaches every peer")));
     }
+    let ids: BTreeSet<NodeId> = hellos.iter().map(|hello| hello.node).collect();
+    if ids.len() < hellos.len() {
+        return Err(Unfounded::Yet("two peers have the same node id: one disk is a copy of another's".to_owned()));
+    }
     let cluster = own_cluster(shared).await?;
     let mut members = vec![(shared.identity.node(), shared.identity.name().clone())];
     members.extend(hellos.iter().map(|hello| (hello.node, hello.name.clone())));
@@ -119,7 +124,7 @@ fn read_hello(mine: &Hello, name: &PeerName, answer: Result<Vec<u8>, AskError>) 
     let bytes = answer.map_err(|error| Unfounded::Yet(format!("{name} {error}")))?;
     let hello = Hello::from_bytes(&bytes).map_err(|_| Unfounded::Yet(format!("{name} speaks another version")))?;
     if hello.name != *name || hello.node == mine.node {
-        return Err(Unfounded::Yet(format!("{name} says that it is {}", hello.name)));
+        return Err(Unfounded::Yet(format!("{name} says that it is {}, node {}", hello.name, hello.node)));
     }
     if !hello.pristine {
         let reason = match hello.cluster {
@@ -171,8 +176,7 @@ pub(crate) async fn adopt(shared: &Shared, head: &FrameHead, question: &Adopt) -
     // No vote and no entry may be taken between the look at the disk and the new id on it.
     let _gate = shared.founding_gate.write().await;
     let full_set = shared.config.full_set();
-    let names: Vec<&PeerName> = question.members.iter().map(|(_, name)| name).collect();
-    let mut named: Vec<PeerName> = names.into_iter().cloned().collect();
+    let mut named: Vec<PeerName> = question.members.iter().map(|(_, name)| name.clone()).collect();
     named.sort();
     let me = (shared.identity.node(), shared.identity.name().clone());
     let agreed = full_set.first() == Some(&head.from_name)
@@ -193,7 +197,7 @@ pub(crate) async fn adopt(shared: &Shared, head: &FrameHead, question: &Adopt) -
 
 /// Step 3.
 async fn initialize(shared: &Shared, members: &[(NodeId, PeerName)]) -> Result<(), Unfounded> {
-    let nodes: std::collections::BTreeMap<u64, Member> =
+    let nodes: BTreeMap<u64, Member> =
         members.iter().map(|(id, name)| (id.get(), Member { name: name.as_str().to_owned() })).collect();
     let done = tokio::time::timeout(PROPOSAL_LIMIT, shared.raft.initialize(nodes)).await;
     match done {

@@ -176,3 +176,92 @@ impl RoundCell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::observer::NoObserver;
+
+    #[derive(Default)]
+    struct SetClock(AtomicU64);
+
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::ZERO
+        }
+
+        fn boottime(&self) -> Boottime {
+            Boottime::from_millis(self.0.load(Ordering::SeqCst))
+        }
+    }
+
+    fn round(noted: u64, leader_time: u64) -> Round {
+        Round {
+            noted: Boottime::from_millis(noted),
+            leader_time: Timestamp::from_millis(leader_time),
+            index: LogIndex::new(noted),
+        }
+    }
+
+    fn freshness(open: u64) -> (Arc<SetClock>, Freshness) {
+        let clock = Arc::new(SetClock::default());
+        let bounds = (Ttl::from_millis(1000), Ttl::from_millis(open));
+        let freshness = Freshness::new(Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(NoObserver), bounds.0, bounds.1);
+        (clock, freshness)
+    }
+
+    #[test]
+    fn knowledge_counts_from_before_the_question() {
+        let (clock, freshness) = freshness(500);
+        assert_eq!(freshness.age(), Age::Stale, "nothing is known yet");
+        clock.0.store(10_000, Ordering::SeqCst);
+        freshness.confirm(round(9_000, 77_000));
+        assert_eq!(freshness.age(), Age::Fresh(Timestamp::from_millis(78_000)));
+        clock.0.store(10_001, Ordering::SeqCst);
+        assert_eq!(freshness.age(), Age::Open(Timestamp::from_millis(78_001)));
+        clock.0.store(10_501, Ordering::SeqCst);
+        assert_eq!(freshness.age(), Age::Stale);
+    }
+
+    #[test]
+    fn knowledge_grows_no_older_and_time_never_runs_back() {
+        let (clock, freshness) = freshness(0);
+        clock.0.store(2_000, Ordering::SeqCst);
+        freshness.confirm(round(2_000, 50_000));
+        freshness.confirm(round(1_500, 90_000));
+        assert_eq!(freshness.last(), Some(round(2_000, 50_000)), "a round that ended late is dropped");
+        clock.0.store(2_100, Ordering::SeqCst);
+        freshness.confirm(round(2_100, 10_000));
+        assert_eq!(freshness.age(), Age::Fresh(Timestamp::from_millis(50_100)), "a new leader's clock is behind");
+    }
+
+    #[test]
+    fn no_reader_sees_halves_of_two_rounds() {
+        let cell = Arc::new(RoundCell::default());
+        let done = Arc::new(AtomicBool::new(false));
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (cell, done) = (Arc::clone(&cell), Arc::clone(&done));
+                std::thread::spawn(move || {
+                    let mut seen = 0;
+                    while !done.load(Ordering::SeqCst) {
+                        if let Some(read) = cell.get() {
+                            assert_eq!(read.noted.as_millis(), read.index.get());
+                            assert_eq!(read.leader_time.as_millis(), 2 * read.index.get());
+                            seen += 1;
+                        }
+                    }
+                    seen
+                })
+            })
+            .collect();
+        for number in 1..200_000 {
+            cell.put(round(number, 2 * number));
+        }
+        done.store(true, Ordering::SeqCst);
+        let seen: u64 = readers.into_iter().map(|reader| reader.join().expect("whole rounds")).sum();
+        assert!(seen > 0, "nothing was read while it was written");
+    }
+}

@@ -15,6 +15,9 @@ use crate::status::HandOver;
 /// Longest wait for followers to have the last entry.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
 
+/// Longest wait for the last follower once another has the last entry.
+const STRAGGLER_LIMIT: Duration = Duration::from_millis(300);
+
 /// Between one follower's candidature and the next: with five members one vote may not be enough,
 /// for the others' leases still hold, but a second candidate frees the first one's.
 const BETWEEN_CANDIDATES: Duration = Duration::from_millis(20);
@@ -27,7 +30,7 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> HandOver {
     if !shared.leaders.is_me() {
         return HandOver::NotLeading;
     }
-    shared.batcher.pause();
+    shared.batcher.pause(CATCH_UP_LIMIT).await;
     let result = while_paused(shared).await;
     shared.batcher.resume();
     match &result {
@@ -45,39 +48,48 @@ async fn while_paused(shared: &Arc<Shared>) -> HandOver {
         let voters = shared.leaders.members().membership().voter_ids().count();
         return if voters <= 1 { HandOver::Alone } else { HandOver::NobodyLed };
     }
-    // In ascending order: of two candidates in one term the higher id wins.
-    for peer in &caught_up {
-        let question = raft_payload::encode(&Elect { last_log });
-        let (asker, peer) = (Arc::clone(shared), peer.clone());
-        tokio::spawn(async move {
-            let asked = asker.transport.ask(&peer, FrameKind::Elect, question, LIMIT).await;
-            if let Err(error) = asked {
-                tracing::debug!(peer = %peer.name, %error, "does not stand for election");
+    let asked = async {
+        // In ascending order: of two candidates in one term the higher id wins.
+        for peer in caught_up.iter().cycle() {
+            ask_to_stand(shared, peer.clone(), last_log);
+            if let Some(leader) = other_leader(&shared.leaders, BETWEEN_CANDIDATES).await {
+                return leader;
             }
-        });
-        if let Some(leader) = other_leader(&shared.leaders, BETWEEN_CANDIDATES).await {
-            return HandOver::To(leader);
         }
-    }
-    match other_leader(&shared.leaders, LIMIT).await {
-        Some(leader) => HandOver::To(leader),
-        None => HandOver::NobodyLed,
+        std::future::pending().await
+    };
+    tokio::time::timeout(LIMIT, asked).await.map_or(HandOver::NobodyLed, HandOver::To)
+}
+
+fn ask_to_stand(shared: &Arc<Shared>, peer: Peer, last_log: LogIndex) {
+    let question = raft_payload::encode(&Elect { last_log });
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        let asked = shared.transport.ask(&peer, FrameKind::Elect, question, LIMIT).await;
+        if let Err(error) = asked {
+            tracing::debug!(peer = %peer.name, %error, "does not stand for election");
+        }
+    });
+}
+
+/// The voters that have everything: all that answer, or after a while those that do.
+async fn caught_up_voters(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
+    let mut leaders = shared.leaders.clone();
+    let begun = tokio::time::Instant::now();
+    loop {
+        let (voters, caught_up) = (reachable_voters(shared), voters_at(shared, last_log));
+        let enough = caught_up.len() == voters || (!caught_up.is_empty() && begun.elapsed() > STRAGGLER_LIMIT);
+        if enough || begun.elapsed() > CATCH_UP_LIMIT {
+            return caught_up;
+        }
+        let _ = tokio::time::timeout(BETWEEN_CANDIDATES, leaders.changed()).await;
     }
 }
 
-/// The voters that have everything, once at least one has; those that answer only.
-async fn caught_up_voters(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
-    let mut leaders = shared.leaders.clone();
-    let deadline = tokio::time::Instant::now() + CATCH_UP_LIMIT;
-    loop {
-        let found = voters_at(shared, last_log);
-        if !found.is_empty() {
-            return found;
-        }
-        if tokio::time::timeout_at(deadline, leaders.changed()).await.is_err() {
-            return found;
-        }
-    }
+fn reachable_voters(shared: &Shared) -> usize {
+    let members = shared.leaders.members();
+    let names = members.membership().nodes().filter_map(|(_, member)| PeerName::parse(&member.name).ok());
+    names.filter(|name| shared.health.is_reachable(name)).count()
 }
 
 fn voters_at(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use conclave_proto::id::PeerName;
+use conclave_proto::id::{KeyId, PeerName};
 use conclave_proto::time::{Timestamp, Ttl};
 use parking_lot::RwLock;
 
@@ -31,7 +31,7 @@ pub(crate) enum Turn {
 }
 
 /// One answer to a ping.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pulse {
     /// From question to answer.
     pub(crate) round_trip: Duration,
@@ -41,6 +41,8 @@ pub(crate) struct Pulse {
     pub(crate) ours: Timestamp,
     /// Whether its knowledge is within `max_staleness`.
     pub(crate) fresh: bool,
+    /// The cookie secrets that it holds.
+    pub(crate) keys: Vec<KeyId>,
 }
 
 #[derive(Default)]
@@ -50,6 +52,7 @@ struct Peer {
     round_trips: VecDeque<Duration>,
     offset_ms: Option<i64>,
     fresh: bool,
+    keys: Vec<KeyId>,
 }
 
 /// All other replicas.
@@ -68,6 +71,7 @@ impl Health {
         peer.misses = 0;
         peer.fresh = pulse.fresh;
         peer.offset_ms = Some(offset_ms(&pulse));
+        peer.keys = pulse.keys;
         if peer.round_trips.len() == SAMPLES {
             peer.round_trips.pop_front();
         }
@@ -97,6 +101,12 @@ impl Health {
     /// Whether any peer that answers has fresh knowledge.
     pub(crate) fn any_fresh(&self) -> bool {
         self.peers.read().values().any(|peer| peer.reachable && peer.fresh)
+    }
+
+    /// The secrets that each of these peers holds; none unless all of them answer.
+    pub(crate) fn keys_of<'a>(&self, names: impl Iterator<Item = &'a PeerName>) -> Option<Vec<Vec<KeyId>>> {
+        let peers = self.peers.read();
+        names.map(|name| peers.get(name).filter(|peer| peer.reachable).map(|peer| peer.keys.clone())).collect()
     }
 
     /// The usual round trip to that peer: the median, for one slow answer is no slow link.
@@ -153,7 +163,7 @@ mod tests {
     fn pulse(offset_ms: i64) -> Pulse {
         let ours = Timestamp::from_secs(1_000_000);
         let theirs = Timestamp::from_millis(ours.as_millis().saturating_add_signed(offset_ms));
-        Pulse { round_trip: Duration::ZERO, theirs, ours, fresh: true }
+        Pulse { round_trip: Duration::ZERO, theirs, ours, fresh: true, keys: Vec::new() }
     }
 
     #[test]

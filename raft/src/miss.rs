@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use conclave_proto::id::{LogIndex, SessionKey};
 use conclave_proto::session::{BodyRow, IndexRow};
-use conclave_proto::time::{Boottime, Ttl};
+use conclave_proto::time::Boottime;
 use conclave_proto::wire::{FindSession, FoundSession, FrameKind, Versioned};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 
+use crate::config::Timeouts;
 use crate::error::ReadError;
 use crate::find::find_after_round;
 use crate::freshness::Freshness;
@@ -26,6 +27,9 @@ const WAIT_FOR_ENTRY: Duration = Duration::from_millis(100);
 
 /// Pause between two tries while the leader changes.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Longest election times that a question outlasts: the lease, the timeout, and one election lost.
+const ELECTIONS: u32 = 4;
 
 /// Sessions asked for at once; each costs the leader a share of a quorum round.
 const MAX_ASKED: usize = 256;
@@ -50,6 +54,7 @@ struct Inner {
     state: StateHandle,
     index: Arc<SessionIndex>,
     freshness: Arc<Freshness>,
+    try_limit: Duration,
     limit: Duration,
     asked: Mutex<HashMap<SessionKey, Question>>,
     bucket: Mutex<Bucket>,
@@ -63,13 +68,28 @@ impl Misses {
         state: StateHandle,
         index: Arc<SessionIndex>,
         freshness: Arc<Freshness>,
-        limit: Ttl,
+        timeouts: &Timeouts,
     ) -> Self {
-        // Within B, so that who joins a question gets no answer from before B.
-        let limit = limit.as_duration().min(freshness.bound().as_duration());
+        // Within B: who joins a question gets the answer to a round that began at most so long ago.
+        let try_limit = timeouts.question().as_duration().min(freshness.bound().as_duration());
+        // The holder of a ticket that was just issued should find out, even if the leader dies now.
+        let limit = try_limit + timeouts.election_max.as_duration() * ELECTIONS;
         let bucket = Mutex::new(Bucket::full(freshness.clock().boottime()));
         let asked = Mutex::default();
-        Self { inner: Arc::new(Inner { leaders, transport, rounds, state, index, freshness, limit, asked, bucket }) }
+        Self {
+            inner: Arc::new(Inner {
+                leaders,
+                transport,
+                rounds,
+                state,
+                index,
+                freshness,
+                try_limit,
+                limit,
+                asked,
+                bucket,
+            }),
+        }
     }
 
     /// Waits a moment for an entry to be applied here.
@@ -125,13 +145,14 @@ impl Inner {
     async fn try_once(&self, key: SessionKey, created_index: LogIndex) -> Option<Found> {
         match self.leaders.now() {
             Leader::Me => {
-                let found = find_after_round(&self.rounds, &self.index, &self.state, key).await.ok()?;
+                let finding = find_after_round(&self.rounds, &self.index, &self.state, key);
+                let found = tokio::time::timeout(self.try_limit, finding).await.ok()?.ok()?;
                 Some(found.rows)
             }
             Leader::Other(_) => {
                 let leader = self.leaders.peer()?;
                 let question = FindSession { key, created_index }.to_bytes();
-                let asked = self.transport.ask(&leader, FrameKind::FindSession, question, self.limit).await;
+                let asked = self.transport.ask(&leader, FrameKind::FindSession, question, self.try_limit).await;
                 let found = FoundSession::from_bytes(&asked.ok()?).ok()?;
                 Some(found.rows.filter(|(row, _)| row.lives(found.leader_time)))
             }

@@ -1,6 +1,7 @@
 //! Pings every peer: who answers, how far away it is, whether its knowledge is fresh, what its clock says.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use conclave_proto::id::PeerName;
 use conclave_proto::time::Ttl;
@@ -36,7 +37,7 @@ pub(crate) async fn run(shared: Arc<Shared>, name: PeerName) {
 
 async fn ping_once(shared: &Shared, name: &PeerName) -> Turn {
     let fresh = matches!(shared.freshness.age(), Age::Fresh(_));
-    let question = Ping { clock: shared.clock.now(), fresh }.to_bytes();
+    let question = Ping { clock: shared.clock.now(), fresh, keys: shared.key_ids() }.to_bytes();
     let peer = Peer { name: name.clone(), id: None };
     let limit = shared.config.timeouts.question().as_duration();
     let asked_at = Instant::now();
@@ -45,8 +46,13 @@ async fn ping_once(shared: &Shared, name: &PeerName) -> Turn {
     let Some(answer) = answer else {
         return shared.health.missed(name);
     };
-    let pulse =
-        Pulse { round_trip: asked_at.elapsed(), theirs: answer.clock, ours: shared.clock.now(), fresh: answer.fresh };
+    let pulse = Pulse {
+        round_trip: asked_at.elapsed(),
+        theirs: answer.clock,
+        ours: shared.clock.now(),
+        fresh: answer.fresh,
+        keys: answer.keys,
+    };
     shared.health.answered(name, pulse)
 }
 
@@ -75,7 +81,8 @@ pub(crate) fn judge(shared: &Shared, said: &mut Said) {
     let off = deviation.is_some_and(|deviation| deviation.abs() > MAX_DEVIATION_MS);
     if off != said.clock_off {
         said.clock_off = off;
-        shared.raft.runtime_config().elect(!off);
+        shared.flags.clock_off.store(off, Ordering::Release);
+        shared.decide_candidature();
         let deviation_ms = deviation.unwrap_or(0);
         if off {
             tracing::error!(

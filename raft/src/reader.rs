@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use conclave_proto::id::SessionKey;
+use conclave_proto::id::{LogIndex, SessionKey};
 use conclave_proto::session::{BodyRow, IndexRow, LONGEST_LIFETIME};
 use conclave_proto::ticket::Ticket;
 use conclave_proto::time::Timestamp;
 
 use crate::error::ReadError;
-use crate::find::is_revoked;
+use crate::find::is_cut_off;
 use crate::freshness::{Age, Freshness};
 use crate::identity::Identity;
 use crate::index::SessionIndex;
@@ -42,6 +42,19 @@ struct Inner {
     misses: Misses,
 }
 
+impl Inner {
+    /// The session's row; where there is none, also an entry up to which that is certain. The entry
+    /// is read before the second look: what is applied between a look and the reading of the entry
+    /// would pass for something that was looked for and not found.
+    fn look_up(&self, key: &SessionKey) -> (Option<Arc<IndexRow>>, Option<LogIndex>) {
+        if let Some(row) = self.index.get(key, Arc::clone) {
+            return (Some(row), None);
+        }
+        let applied = self.index.applied();
+        (self.index.get(key, Arc::clone), Some(applied))
+    }
+}
+
 impl SessionReader {
     pub(crate) fn new(
         index: Arc<SessionIndex>,
@@ -58,9 +71,8 @@ impl SessionReader {
     pub fn find(&self, ticket: &Ticket) -> Lookup {
         let inner = &*self.inner;
         let key = ticket.key();
-        let row = inner.index.get(&key, Arc::clone);
-        let revoked = row.as_ref().is_some_and(|row| is_revoked(&inner.index, &key, row));
-        let applied = inner.index.applied();
+        let (row, applied) = inner.look_up(&key);
+        let revoked = row.as_ref().is_some_and(|row| is_cut_off(&inner.index, row));
         let epoch = inner.identity.epoch();
         let (now, failed_open) = match inner.freshness.age() {
             Age::Fresh(now) => (now, false),
@@ -76,9 +88,9 @@ impl SessionReader {
             }
             Some(_) => Lookup::Gone,
             None if failed_open => Lookup::Stale,
-            None if ticket.epoch < epoch => Lookup::Gone,
+            None if ticket.epoch < epoch || inner.index.is_tombstoned(&key) => Lookup::Gone,
             None if ticket.issued_at.saturating_add(LONGEST_LIFETIME) < now => Lookup::Gone,
-            None if ticket.epoch == epoch && applied >= ticket.index => Lookup::Gone,
+            None if ticket.epoch == epoch && applied >= Some(ticket.index) => Lookup::Gone,
             None => Lookup::Behind,
         }
     }

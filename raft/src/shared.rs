@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use conclave_proto::command::{Command, FEATURE_LEVEL, Outcome, Tag, Tagged};
-use conclave_proto::id::{NodeId, ProcessId};
-use conclave_proto::keyring::Keyring;
+use conclave_proto::id::{KeyId, NodeId, ProcessId};
+use conclave_proto::keyring::{CookieSecret, Keyring};
 use conclave_proto::time::{Clock, Entropy, Timestamp};
 use conclave_proto::wire::{Hello, Written, peers_hash};
 use parking_lot::Mutex;
@@ -76,6 +76,8 @@ pub(crate) struct Flags {
     pub(crate) stopping: AtomicBool,
     /// The disk is nearly full.
     pub(crate) low_disk: AtomicBool,
+    /// This replica's wall clock is wrong.
+    pub(crate) clock_off: AtomicBool,
     /// What founding waits for.
     pub(crate) founding: Mutex<Option<NotReadyReason>>,
     /// Background tasks run.
@@ -86,6 +88,18 @@ impl Shared {
     /// Runs a task until the store is shut down.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.lock().push(tokio::spawn(task).abort_handle());
+    }
+
+    /// Lets this replica stand for election, or not: a leader's clock is the cluster's time, and its
+    /// disk takes every write.
+    pub(crate) fn decide_candidature(&self) {
+        let unfit = self.flags.low_disk.load(Ordering::Acquire) || self.flags.clock_off.load(Ordering::Acquire);
+        self.raft.runtime_config().elect(!unfit);
+    }
+
+    /// The ids of the configured cookie secrets, the active one first.
+    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
+        self.config.secrets.iter().map(CookieSecret::key_id).collect()
     }
 
     /// Tells whoever listens.

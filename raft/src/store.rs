@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conclave_proto::command::Command;
-use conclave_proto::id::{AttemptId, LogIndex, ProcessId};
+use conclave_proto::id::{AttemptId, KeyId, LogIndex, ProcessId};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::time::{Clock, Entropy};
 use conclave_proto::wire::Written;
@@ -97,7 +97,7 @@ impl ReplicatedStore {
             state.clone(),
             Arc::clone(&index),
             Arc::clone(&freshness),
-            question,
+            &config.timeouts,
         );
         let router = Router {
             raft: raft.clone(),
@@ -171,7 +171,8 @@ impl ReplicatedStore {
             shared.spawn(pulse::run(Arc::clone(shared), peer.clone()));
         }
         shared.spawn(founding::run(Arc::clone(shared)));
-        shared.spawn(keys::run(Arc::clone(shared)));
+        shared.spawn(keys::follow(Arc::clone(shared)));
+        shared.spawn(keys::rotate(Arc::clone(shared)));
         shared.spawn(upkeep::keep_fresh(Arc::clone(shared)));
         shared.spawn(upkeep::watch_leader(Arc::clone(shared)));
         shared.spawn(upkeep::judge(Arc::clone(shared)));
@@ -186,6 +187,12 @@ impl ReplicatedStore {
             return Err(WriteError::NotFounded);
         }
         self.shared.write(command, limit).await
+    }
+
+    /// Whether the cluster key is wrapped under that cookie secret: only then may it be the only one.
+    pub fn wrapped_under(&self, key: &KeyId) -> bool {
+        let founded = self.shared.state.founded();
+        founded.is_some_and(|founded| founded.envelopes.iter().any(|envelope| envelope.key_id == *key))
     }
 
     /// Looks sessions up.

@@ -195,3 +195,69 @@ impl TimeProvider for ClockTime {
         Some(UnixTime::since_unix_epoch(self.0.now().since(Timestamp::ZERO).as_duration()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use conclave_proto::time::Boottime;
+    use ring::digest::{SHA256, digest};
+
+    use super::*;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_secs(1_800_000_000)
+        }
+
+        fn boottime(&self) -> Boottime {
+            Boottime::from_millis(0)
+        }
+    }
+
+    fn secret(literal: &str) -> CookieSecret {
+        CookieSecret::parse(literal).expect("long enough")
+    }
+
+    fn name(raw: &str) -> PeerName {
+        PeerName::parse(raw).expect("valid")
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Another release must derive the same, byte for byte, or replicas of two releases do not talk.
+    #[test]
+    fn the_authority_of_a_secret_is_the_same_everywhere_and_for_ever() {
+        let authority = Authority::derive(&secret("0123456789abcdef")).expect("derived");
+        let again = Authority::derive(&secret("0123456789abcdef")).expect("derived");
+        assert_eq!(authority.certificate(), again.certificate());
+        let other = Authority::derive(&secret("fedcba9876543210")).expect("derived");
+        assert_ne!(authority.certificate(), other.certificate());
+        assert_eq!(hex(digest(&SHA256, authority.certificate()).as_ref()), GOLDEN_AUTHORITY);
+    }
+
+    const GOLDEN_AUTHORITY: &str = "GOLDEN";
+
+    #[test]
+    fn a_leaf_names_one_peer_and_no_other() {
+        let tls = PeerTls::new(&name("a.test:1"), &[secret("0123456789abcdef")], Arc::new(Noon)).expect("made");
+        assert!(certificate_names(&tls.leaf(), &name("a.test:1")));
+        assert!(!certificate_names(&tls.leaf(), &name("a.test:2")));
+        assert!(!certificate_names(b"rubbish", &name("a.test:1")));
+        let before = tls.leaf();
+        tls.renew().expect("renewed");
+        assert_ne!(before, tls.leaf(), "a fresh key each time");
+        assert!(certificate_names(&tls.leaf(), &name("a.test:1")));
+    }
+
+    #[test]
+    fn the_synthetic_name_does_not_change() {
+        let synthetic = synthetic_name(&name("conclave-0.peers"));
+        assert_eq!(synthetic, GOLDEN_NAME);
+        assert!(synthetic.split('.').all(|label| label.len() <= 63));
+    }
+
+    const GOLDEN_NAME: &str = "GOLDEN";
+}

@@ -140,7 +140,7 @@ pub(crate) async fn watch_disk(shared: Arc<Shared>, mut space: tokio::sync::watc
     loop {
         let low = matches!(*space.borrow_and_update(), DiskSpace::Low { .. });
         if shared.flags.low_disk.swap(low, Ordering::AcqRel) != low {
-            shared.raft.runtime_config().elect(!low);
+            shared.decide_candidature();
             if low {
                 tracing::error!("free disk space is low: this replica hands over and is not ready");
                 handover::run(&shared).await;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_PAYLOAD, MAX_ROW, Versioned};
 use crate::command::{Outcome, Tagged};
-use crate::id::{AttemptId, ClusterId, FeatureLevel, LogIndex, NodeId, PeerName, SessionKey};
+use crate::id::{AttemptId, ClusterId, FeatureLevel, KeyId, LogIndex, NodeId, PeerName, SessionKey};
 use crate::session::{BodyRow, IndexRow};
 use crate::time::{Timestamp, Ttl};
 
@@ -65,12 +65,14 @@ pub struct Hello {
 }
 
 /// Question and answer of [`super::FrameKind::Ping`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
     /// The sender's own clock.
     pub clock: Timestamp,
     /// Whether the sender is no staler than its bound: whoever has a fresh peer is unready when stale.
     pub fresh: bool,
+    /// The cookie secrets that the sender holds: one is used once everybody holds it.
+    pub keys: Vec<KeyId>,
 }
 
 /// Question of [`super::FrameKind::Forward`]: write these.

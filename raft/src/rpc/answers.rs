@@ -150,7 +150,7 @@ pub(super) async fn hello(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
 pub(super) async fn ping(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
     let _theirs = Ping::from_bytes(payload)?;
     let fresh = matches!(shared.freshness.age(), Age::Fresh(_));
-    Ok(Ping { clock: shared.clock.now(), fresh }.to_bytes())
+    Ok(Ping { clock: shared.clock.now(), fresh, keys: shared.key_ids() }.to_bytes())
 }
 
 pub(super) async fn adopt(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {
@@ -162,7 +162,7 @@ pub(super) async fn adopt(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]
 /// Stands for election, if this replica has everything that the leader has.
 pub(super) async fn elect(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
     let question: Elect = raft_payload::decode(payload)?;
-    if shared.leaders.last_log() < question.last_log || !matches!(shared.leaders.now(), Leader::Other(_)) {
+    if shared.leaders.last_log() < question.last_log || shared.leaders.is_me() {
         return Err(PeerRefusal::NotReady);
     }
     let done = tokio::time::timeout(RAFT_PATIENCE, shared.raft.trigger().elect()).await;

@@ -7,4 +7,5 @@ mod handover;
 mod harness;
 mod refusals;
 mod replication;
+mod slow_links;
 mod snapshots;

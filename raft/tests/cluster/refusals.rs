@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use conclave_proto::id::{ClusterId, Epoch, NodeId, PeerName};
+use conclave_proto::command::{Command, Outcome, Tag, Tagged};
+use conclave_proto::id::{ClusterId, Epoch, NodeId, PeerName, ProcessId};
 use conclave_proto::keyring::CookieSecret;
-use conclave_proto::wire::{Answer, Frame, FrameHead, FrameKind, PeerRefusal};
+use conclave_proto::time::Ttl;
+use conclave_proto::wire::{Answer, Forward, Forwarded, Frame, FrameHead, FrameKind, PeerRefusal, Versioned};
 
-use crate::harness::{Cluster, Plan, Replica, TestClock, until};
+use crate::harness::{Cluster, Login, Plan, Replica, TestClock, until};
 
 /// The leaf that a replica's listener shows: what a client of that name would show as well.
 fn leaf_of(replica: &Replica) -> Vec<u8> {
@@ -129,4 +131,40 @@ async fn an_expired_leaf_is_refused() {
     cluster.replicas[1].start().await;
     let why = || format!("{:?}", cluster.store(0).readiness());
     until("the handshake fails", || why().contains("xpired") || why().contains("NotValid")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_forward_writes_once_and_answers_the_same() {
+    let cluster = Cluster::ready(3, Plan::default()).await;
+    let leader = cluster.leader().await;
+    let follower = cluster.others(leader)[0];
+    let login = Login::new(cluster.store(follower));
+    let known_time = cluster.store(follower).reader().now().expect("fresh");
+    let tag = Tag { process: ProcessId::from_bytes([3; 16]), sequence: 1, known_time };
+    let tagged = Tagged { tag, command: Command::CreateSession(login.command) };
+    let forward = Forward { commands: vec![tagged], patience: Ttl::from_secs(10) }.to_bytes();
+    let leaf = leaf_of(&cluster.replicas[follower]);
+    let mut outcomes = Vec::new();
+    for _ in 0..5 {
+        let head = head(&cluster, follower, leader, FrameKind::Forward);
+        let frame = Frame { head, payload: forward.clone() }.encode().expect("small");
+        let served = cluster.store(leader).peer_service().serve(&leaf, &frame).await;
+        let answer = Answer::decode(&served.body, &[7; 16]).expect("an answer").payload.expect("written");
+        outcomes.push(Forwarded::from_bytes(&answer.0).expect("readable").written[0].outcome.clone());
+    }
+    assert!(matches!(outcomes[0], Outcome::Created { .. }), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{outcomes:?}");
+    assert_eq!(cluster.store(leader).status().sessions, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forward_to_who_does_not_lead_is_given_back() {
+    let cluster = Cluster::ready(3, Plan::default()).await;
+    let leader = cluster.leader().await;
+    let [from, to] = [cluster.others(leader)[0], cluster.others(leader)[1]];
+    let forward = Forward { commands: Vec::new(), patience: Ttl::from_secs(10) }.to_bytes();
+    let frame = Frame { head: head(&cluster, from, to, FrameKind::Forward), payload: forward }.encode().expect("small");
+    let served = cluster.store(to).peer_service().serve(&leaf_of(&cluster.replicas[from]), &frame).await;
+    let answer = Answer::decode(&served.body, &[7; 16]).expect("an answer").payload;
+    assert_eq!(answer, Err(PeerRefusal::NotLeader { leader: Some(cluster.replicas[leader].node_id()) }));
 }

@@ -1,9 +1,12 @@
 //! What one replica acknowledged, all honour: across failures, retries and restarts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use conclave_proto::command::{Command, Outcome, Refusal};
-use conclave_raft::{StoreEvent, WriteError};
+use conclave_proto::id::LogIndex;
+use conclave_raft::{Lookup, StoreEvent, WriteError};
 
 use crate::harness::{Cluster, Login, PATIENCE, Plan, honoured, log_in, revoke, until};
 
@@ -196,4 +199,42 @@ async fn many_writes_at_once_share_entries() {
     assert!(entries < 250, "500 logins took {entries} entries");
     cluster.until_equal().await;
     assert_eq!(cluster.store(0).status().sessions, 500);
+}
+
+/// `find` alone, without asking, while entries are applied: a session that exists is Live or Behind,
+/// never Gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_up_during_apply_never_denies_what_was_acknowledged() {
+    let cluster = Cluster::ready(3, Plan::default()).await;
+    let reader_at = cluster.store(cluster.others(cluster.leader().await)[0]).clone();
+    for round in 0..40 {
+        let logins: Vec<_> = (0..8).map(|_| Login::new(cluster.store(0))).collect();
+        let keys: Vec<_> = logins.iter().map(|login| login.ticket.clone()).collect();
+        let next = reader_at.status().last_log.get() + 1;
+        let done = Arc::new(AtomicBool::new(false));
+        let hammer = {
+            let (reader, done) = (reader_at.reader(), Arc::clone(&done));
+            std::thread::spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    for ticket in &keys {
+                        // Of all entries that may hold it, the next is the one that comes first.
+                        let ticket = ticket.clone().with_index(LogIndex::new(next));
+                        if matches!(reader.find(&ticket), Lookup::Live(_)) {
+                            continue;
+                        }
+                        let again = reader.find(&ticket);
+                        assert!(!matches!(again, Lookup::Stale), "round {round}");
+                    }
+                }
+            })
+        };
+        let store = cluster.store(0);
+        let writes = logins.into_iter().map(|login| login.write(store));
+        for ticket in futures::future::join_all(writes).await {
+            let found = reader_at.reader().find(&ticket);
+            assert!(matches!(found, Lookup::Live(_) | Lookup::Behind), "round {round}: {found:?}");
+        }
+        done.store(true, Ordering::SeqCst);
+        hammer.join().expect("no wrong answer");
+    }
 }

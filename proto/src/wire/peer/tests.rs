@@ -34,7 +34,11 @@ fn payload_bytes_are_fixed() {
          eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee 010600000000000000 0700000000000000
          0800000000000000",
     );
-    assert_golden(&Ping { clock: Timestamp::from_millis(1), fresh: true }, "01 0100000000000000 01");
+    let keys = vec![KeyId::from_bytes([7; 4])];
+    assert_golden(
+        &Ping { clock: Timestamp::from_millis(1), fresh: true, keys },
+        "01 0100000000000000 01 0100000000000000 07070707",
+    );
     assert_golden(
         &forward(),
         "01 0100000000000000 01010101010101010101010101010101 0200000000000000 0300000000000000 03000000 04000000

@@ -1,21 +1,27 @@
 //! A minimal HTTP/1.1 listener for one endpoint, and the faults that tests put on the links.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use conclave_proto::id::PeerName;
-use conclave_proto::wire::Frame;
+use conclave_proto::wire::{Frame, FrameHead, FrameKind};
 use conclave_raft::{PeerService, ReplicatedStore};
 use parking_lot::Mutex;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// Links that are cut.
 #[derive(Default)]
 pub struct Net {
     cuts: Mutex<BTreeSet<(PeerName, PeerName)>>,
+    delays: Mutex<BTreeMap<PeerName, Duration>>,
+    lost: Mutex<Vec<(FrameKind, PeerName)>>,
 }
 
 impl Net {
@@ -26,22 +32,45 @@ impl Net {
         cuts.insert((b.clone(), a.clone()));
     }
 
+    /// Delays what goes to that replica, and its answers, each way.
+    pub fn slow_down(&self, to: &PeerName, one_way: Duration) {
+        self.delays.lock().insert(to.clone(), one_way);
+    }
+
+    fn delay(&self, to: &PeerName) -> Option<Duration> {
+        self.delays.lock().get(to).copied()
+    }
+
+    /// Loses every message of that kind on its way to that replica.
+    pub fn lose(&self, kind: FrameKind, to: &PeerName) {
+        self.lost.lock().push((kind, to.clone()));
+    }
+
     /// Mends everything.
     pub fn mend(&self) {
         self.cuts.lock().clear();
+        self.lost.lock().clear();
     }
 
-    fn is_cut(&self, from: &PeerName, to: &PeerName) -> bool {
-        self.cuts.lock().contains(&(from.clone(), to.clone()))
+    fn swallows(&self, head: &FrameHead, to: &PeerName) -> bool {
+        let lost = self.lost.lock().iter().any(|(kind, name)| *kind == head.kind && name == to);
+        lost || self.cuts.lock().contains(&(head.from_name.clone(), to.clone()))
     }
 }
 
-type Serving = (TlsAcceptor, PeerService);
+#[derive(Clone)]
+struct Serving {
+    acceptor: TlsAcceptor,
+    service: PeerService,
+    /// Counts restarts: a process that ends takes its connections with it.
+    life: u64,
+}
 
 /// Keeps a replica's address through its restarts.
 pub struct Listener {
     pub name: PeerName,
     serving: Arc<Mutex<Option<Serving>>>,
+    lives: AtomicU64,
 }
 
 impl Listener {
@@ -50,12 +79,14 @@ impl Listener {
         let name = PeerName::parse(&socket.local_addr().expect("bound").to_string()).expect("an address");
         let serving: Arc<Mutex<Option<Serving>>> = Arc::default();
         tokio::spawn(accept(socket, name.clone(), Arc::clone(&serving), net));
-        Self { name, serving }
+        Self { name, serving, lives: AtomicU64::new(0) }
     }
 
     /// Lets that replica answer.
     pub fn serve(&self, store: &ReplicatedStore) {
-        *self.serving.lock() = Some((TlsAcceptor::from(store.peer_tls()), store.peer_service()));
+        let life = self.lives.fetch_add(1, Ordering::SeqCst);
+        let acceptor = TlsAcceptor::from(store.peer_tls());
+        *self.serving.lock() = Some(Serving { acceptor, service: store.peer_service(), life });
     }
 
     /// Nobody answers.
@@ -84,21 +115,22 @@ async fn serve_connection(
     net: &Net,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let acceptor = serving.lock().as_ref().map(|(acceptor, _)| acceptor.clone());
-    let Some(acceptor) = acceptor else {
+    let accepted = serving.lock().clone();
+    let Some(Serving { acceptor, service, life }) = accepted else {
         return Ok(());
+    };
+    let stream = match net.delay(name) {
+        Some(one_way) => delayed(stream, one_way),
+        None => Box::new(stream),
     };
     let tls = acceptor.accept(stream).await?;
     let certificates = tls.get_ref().1.peer_certificates().unwrap_or_default();
     let certificate = certificates.first().map(|certificate| certificate.to_vec()).unwrap_or_default();
     let mut stream = BufStream::new(tls);
     while let Some(body) = read_request(&mut stream).await? {
-        let from = Frame::decode_head(&body).ok().map(|(head, _)| head.from_name);
-        let service = serving.lock().as_ref().map(|(_, service)| service.clone());
-        let Some(service) = service else {
-            return Ok(());
-        };
-        if from.is_some_and(|from| net.is_cut(&from, name)) {
+        let head = Frame::decode_head(&body).ok().map(|(head, _)| head);
+        let lives = serving.lock().as_ref().is_some_and(|serving| serving.life == life);
+        if !lives || head.is_some_and(|head| net.swallows(&head, name)) {
             return Ok(());
         }
         let answer = service.serve(&certificate, &body).await;
@@ -108,6 +140,42 @@ async fn serve_connection(
         stream.flush().await?;
     }
     Ok(())
+}
+
+trait Link: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Link for T {}
+
+/// The same connection, a slow line away.
+fn delayed(stream: TcpStream, one_way: Duration) -> Box<dyn Link> {
+    let (near, far) = tokio::io::duplex(1 << 20);
+    let (from_peer, to_peer) = stream.into_split();
+    let (from_near, to_near) = tokio::io::split(far);
+    tokio::spawn(carry(from_peer, to_near, one_way));
+    tokio::spawn(carry(from_near, to_peer, one_way));
+    Box::new(near)
+}
+
+async fn carry(
+    mut from: impl AsyncRead + Send + Unpin + 'static,
+    mut to: impl AsyncWrite + Send + Unpin + 'static,
+    one_way: Duration,
+) {
+    let (line, mut end) = mpsc::channel::<(Instant, Vec<u8>)>(1 << 16);
+    tokio::spawn(async move {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read) = from.read(&mut buffer).await {
+            if read == 0 || line.send((Instant::now() + one_way, buffer[..read].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    });
+    while let Some((due, bytes)) = end.recv().await {
+        tokio::time::sleep_until(due).await;
+        if to.write_all(&bytes).await.is_err() || to.flush().await.is_err() {
+            return;
+        }
+    }
+    let _ = to.shutdown().await;
 }
 
 async fn read_request(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Vec<u8>>> {

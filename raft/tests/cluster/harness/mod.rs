@@ -41,12 +41,15 @@ pub struct Plan {
     pub secrets: Vec<String>,
     pub fail_open_max: Ttl,
     pub snapshot: SnapshotLimits,
+    pub timeouts: Timeouts,
+    pub max_staleness: Ttl,
 }
 
 impl Default for Plan {
     fn default() -> Self {
         let snapshot = SnapshotLimits::default();
-        Self { secrets: vec![SECRET.to_owned()], fail_open_max: Ttl::ZERO, snapshot }
+        let secrets = vec![SECRET.to_owned()];
+        Self { secrets, fail_open_max: Ttl::ZERO, snapshot, timeouts: TIMEOUTS, max_staleness: BOUND }
     }
 }
 
@@ -185,8 +188,8 @@ impl Replica {
         let secrets = self.plan.secrets.iter().map(secret).collect();
         let dir = self.dir.path().to_path_buf();
         let mut config = StoreConfig::new(dir, self.name.clone(), self.peers.clone(), secrets);
-        config.timeouts = TIMEOUTS;
-        config.max_staleness = BOUND;
+        config.timeouts = self.plan.timeouts;
+        config.max_staleness = self.plan.max_staleness;
         config.fail_open_max = self.plan.fail_open_max;
         config.snapshot = self.plan.snapshot;
         config.cache_bytes = 16 * 1024 * 1024;
