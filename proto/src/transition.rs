@@ -194,19 +194,19 @@ impl Entry {
 
     fn attempt(self, state: &mut Overlay<'_>, command: &Command) -> Result<Outcome, Refusal> {
         command.check_limits()?;
-        let founded = state.row::<FoundedState>(&meta_key(MetaKey::Founded)).ok_or(Refusal::NotFounded);
+        let epoch = state.founded().map(|founded| founded.epoch);
         match command {
             Command::Found(found) => found::found(state, found),
-            Command::CreateSession(create) => sessions::create(state, self, founded?.epoch, create),
-            Command::Revoke(revoke) => founded.map(|_| Outcome::Revoked(sessions::revoke(state, self, revoke))),
+            Command::CreateSession(create) => sessions::create(state, self, epoch.ok_or(Refusal::NotFounded)?, create),
+            Command::Revoke(_) if epoch.is_none() => Err(Refusal::NotFounded),
+            Command::Revoke(revoke) => Ok(Outcome::Revoked(sessions::revoke(state, self, revoke))),
             // Before the founding there is no session, but there may be results to forget.
             Command::ExpireUpTo { limit } => {
-                let epoch = founded.map(|founded| founded.epoch).unwrap_or_default();
-                Ok(Outcome::Expired(expiry::expire(state, self, epoch, *limit)))
+                Ok(Outcome::Expired(expiry::expire(state, self, epoch.unwrap_or_default(), *limit)))
             }
-            Command::SetEnvelopes { epoch, remove, put } => found::set_envelopes(state, founded?, *epoch, remove, put),
-            Command::Rekey { from, envelopes } => found::rekey(state, founded?, *from, envelopes),
-            Command::RaiseFeatureLevel(level) => found::raise_feature_level(state, founded?, *level),
+            Command::SetEnvelopes { epoch, remove, put } => found::set_envelopes(state, *epoch, remove, put),
+            Command::Rekey { from, envelopes } => found::rekey(state, *from, envelopes),
+            Command::RaiseFeatureLevel(level) => found::raise_feature_level(state, *level),
         }
     }
 }

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 pub use frame::{
-    Answer, AnswerBytes, FRAME_VERSION, Frame, FrameHead, FrameKind, MAX_ANSWER, MAX_FRAME, MAX_HEAD, MAX_PAYLOAD, PeerRefusal,
-    Recipient,
+    Answer, AnswerBytes, FRAME_VERSION, Frame, FrameHead, FrameKind, MAX_ANSWER, MAX_FRAME, MAX_HEAD, MAX_PAYLOAD,
+    PeerRefusal, Recipient,
 };
 pub use peer::{
     ClaimAnswer, ClaimEnd, ClaimQuestion, FindSession, Forward, Forwarded, FoundSession, Hello, MAX_FORWARDED_PATIENCE,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::{Change, Changes, StateView};
-use crate::keyspace::Key;
+use crate::keyspace::{FoundedState, Key, MetaKey};
 use crate::wire::Versioned;
 
 /// Reads a row of the state. The state holds only what `apply` wrote, through the same codec, and
@@ -17,13 +17,25 @@ pub(super) fn read<T: Versioned>(bytes: &[u8]) -> T {
 pub(super) struct Overlay<'v> {
     below: &'v dyn StateView,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Read once for all commands; each of them asks for it.
+    founded: Option<FoundedState>,
     /// How much this entry has forgotten so far.
     pub(super) expired: usize,
 }
 
 impl<'v> Overlay<'v> {
     pub(super) fn new(below: &'v dyn StateView) -> Self {
-        Self { below, changes: BTreeMap::new(), expired: 0 }
+        Self { below, changes: BTreeMap::new(), founded: super::founded(below), expired: 0 }
+    }
+
+    /// What the cluster knows of itself; none before it is founded.
+    pub(super) fn founded(&self) -> Option<&FoundedState> {
+        self.founded.as_ref()
+    }
+
+    pub(super) fn set_founded(&mut self, founded: FoundedState) {
+        self.put(Key::Meta(MetaKey::Founded), &founded);
+        self.founded = Some(founded);
     }
 
     /// The decoded row of `key`.
