@@ -128,3 +128,76 @@ impl Cleaner {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::{Receiver, SyncSender};
+
+    use conclave_proto::time::Entropy;
+    use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
+    use openraft::{CommittedLeaderId, EntryPayload, LogId};
+
+    use super::*;
+    use crate::disk::DiskProbe;
+    use crate::open::{StorageOptions, Verify, open};
+    use crate::types::RaftEntry;
+
+    struct Ones;
+
+    impl Entropy for Ones {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(1);
+        }
+    }
+
+    /// Each sync needs a permit once `held` is set.
+    struct HeldDisk {
+        held: Mutex<Option<(SyncSender<()>, Receiver<()>)>>,
+    }
+
+    impl DiskProbe for HeldDisk {
+        fn sync(&self, db: &File) -> io::Result<()> {
+            if let Some((begun, permit)) = &*self.held.lock() {
+                // Once the test has ended, nobody holds anything up.
+                let _ = begun.try_send(());
+                let _ = permit.recv();
+            }
+            db.sync_data()
+        }
+    }
+
+    fn blank(index: u64) -> RaftEntry {
+        RaftEntry { log_id: LogId::new(CommittedLeaderId::new(1, 1), index), payload: EntryPayload::Blank }
+    }
+
+    /// The log is the only other place where the entries are.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_log_is_purged_only_up_to_the_durable_state() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let disk = Arc::new(HeldDisk { held: Mutex::new(None) });
+        let mut options = StorageOptions::new(dir.path().to_path_buf(), Verify::InProcess);
+        options.disk = Arc::clone(&disk) as Arc<dyn DiskProbe>;
+        let mut storage = open(options, &Ones).await.expect("opens");
+        storage.log.blocking_append((0..10).map(blank)).await.expect("append");
+
+        let (begun_tx, begun) = std::sync::mpsc::sync_channel(64);
+        let (permit, permit_rx) = std::sync::mpsc::sync_channel(64);
+        *disk.held.lock() = Some((begun_tx, permit_rx));
+        storage.machine.apply((0..10).map(blank)).await.expect("apply");
+        storage.log.purge(blank(8).log_id).await.expect("purge");
+        begun.recv_timeout(Duration::from_secs(20)).expect("the cleaner asks for a sync first");
+        assert_eq!(storage.log.stored_rows(), 10);
+        assert_eq!(storage.log.stored_purged(), None);
+
+        (0..64).for_each(|_| permit.send(()).expect("room"));
+        while storage.guard.is_cleaning() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(storage.log.stored_rows(), 1);
+        assert_eq!(storage.log.stored_purged(), Some(blank(8).log_id));
+        drop(permit);
+        drop(begun);
+        println!("purge waited for the state's sync: 1 of 1");
+    }
+}

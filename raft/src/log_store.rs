@@ -127,6 +127,18 @@ impl LogStore {
         self.0.ends.lock().vote
     }
 
+    /// Rows that lie in the tree, purged ones included.
+    #[cfg(test)]
+    pub(crate) fn stored_rows(&self) -> usize {
+        self.0.tree.len()
+    }
+
+    /// What `purged` says on the disk.
+    #[cfg(test)]
+    pub(crate) fn stored_purged(&self) -> Option<RaftLogId> {
+        *self.0.stored_purged.lock()
+    }
+
     /// Whether this disk never took part: no vote, no entry, no snapshot.
     pub fn is_pristine(&self) -> bool {
         let ends = self.0.ends.lock();

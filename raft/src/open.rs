@@ -106,7 +106,7 @@ pub enum OpenError {
         /// Whose store it was.
         node_id: u64,
     },
-    /// The store is not proven whole. It was set aside, untouched.
+    /// The store is not proven whole. It was set aside.
     #[error("the store is not proven whole: {why}{}", aside(.set_aside_to.as_deref()))]
     NotWhole {
         /// What is wrong.

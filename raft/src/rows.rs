@@ -277,7 +277,7 @@ mod tests {
     fn log_rows_keep_their_format() {
         let row = encode_entry(&entry(7, b"b"));
         let hex: String = row.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "01GOLDEN");
+        assert_eq!(hex, "01336e0556010300000000000000090000000000000062");
     }
 
     #[test]

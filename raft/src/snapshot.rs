@@ -17,6 +17,7 @@ use crate::cleaner::CleanerHandle;
 use crate::disk::sync_dir;
 use crate::flusher::Flusher;
 use crate::state::State;
+use crate::types::RaftLogId;
 
 pub use builder::SnapshotBuilder;
 pub use file::SnapshotFile;
@@ -60,16 +61,17 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Keeps a whole `current` file and removes what was left half done.
+    /// Keeps a whole `current` file that fits the log and the state, and removes what was left half
+    /// done.
     pub(crate) fn open(
         dir: PathBuf,
         db: sled::Db,
         state: Arc<State>,
         flusher: Flusher,
         cleaner: CleanerHandle,
-        next_generation: u64,
+        (useful, next_generation): (Useful, u64),
     ) -> io::Result<Self> {
-        let current = open_current(&dir)?;
+        let current = open_current(&dir, &useful)?;
         Ok(Self {
             dir,
             db,
@@ -101,7 +103,22 @@ impl Snapshots {
     }
 }
 
-fn open_current(dir: &Path) -> io::Result<Option<SnapshotFile>> {
+/// Which snapshots go with what else lies on the disk.
+pub(crate) struct Useful {
+    /// The log begins after this entry: an older snapshot would lead nobody to the log.
+    pub(crate) from: Option<RaftLogId>,
+    /// The state ends with this entry.
+    pub(crate) upto: Option<RaftLogId>,
+}
+
+impl Useful {
+    fn includes(&self, file: &SnapshotFile) -> bool {
+        let last = file.meta().last_log_id;
+        self.from <= last && last <= self.upto
+    }
+}
+
+fn open_current(dir: &Path, useful: &Useful) -> io::Result<Option<SnapshotFile>> {
     let keep: HashSet<PathBuf> = [dir.join(CURRENT)].into();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -114,7 +131,12 @@ fn open_current(dir: &Path) -> io::Result<Option<SnapshotFile>> {
         return Ok(None);
     }
     match SnapshotFile::open(&path) {
-        Ok(file) => Ok(Some(file)),
+        Ok(file) if useful.includes(&file) => Ok(Some(file)),
+        Ok(_) => {
+            // A crash came between two steps of an installation.
+            fs::remove_file(&path)?;
+            Ok(None)
+        }
         Err(error) => {
             // Only a copy of the state: openraft has another built.
             tracing::warn!(%error, "removing a damaged snapshot file");

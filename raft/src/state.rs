@@ -216,7 +216,7 @@ impl StateHandle {
         self.0.index.applied()
     }
 
-    /// The last applied entry with its term.
+    /// The last applied entry with its term. Waits for an entry that is being written.
     pub fn applied_log_id(&self) -> Option<RaftLogId> {
         self.0.applied().last
     }

@@ -8,20 +8,23 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fs, io};
 
+use conclave_proto::session::MAX_SEALED_BODY;
 use conclave_raft::fatal::EXIT_STORE_FAILED;
+use conclave_raft::limits::SEGMENT_BYTES;
 use conclave_raft::open::{OpenError, Storage, StorageOptions, Verify, open};
 use conclave_raft::types::{RaftEntry, RaftVote};
 use conclave_raft::verify::run_verify_store;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{EntryPayload, RaftLogReader};
-use support::{CountedEntropy, PlainState, Random, Workload, log_id, open_in, scaled};
+use support::{CountedEntropy, PlainState, Random, WatchedDisk, Workload, log_id, open_in, scaled};
 
 const SEED: u64 = 4_711;
 
-const SCENARIOS: [(&str, fn()); 9] = [
+const SCENARIOS: [(&str, fn()); 12] = [
     ("killed_writers_lose_nothing_acknowledged", killed_writers_lose_nothing_acknowledged),
     ("damaged_stores_are_set_aside_or_whole", damaged_stores_are_set_aside_or_whole),
     ("emptied_stores_are_noticed", emptied_stores_are_noticed),
@@ -31,6 +34,9 @@ const SCENARIOS: [(&str, fn()); 9] = [
     ("a_missing_verifier_touches_nothing", a_missing_verifier_touches_nothing),
     ("a_failing_store_ends_the_process", a_failing_store_ends_the_process),
     ("a_half_made_store_is_made_again", a_half_made_store_is_made_again),
+    ("changes_behind_our_back_are_noticed", changes_behind_our_back_are_noticed),
+    ("a_truncated_log_is_not_taken_for_damage", a_truncated_log_is_not_taken_for_damage),
+    ("sled_writes_little_between_syncs", sled_writes_little_between_syncs),
 ];
 
 fn main() -> ExitCode {
@@ -392,6 +398,110 @@ fn a_half_made_store_is_made_again() {
     fs::write(dir.path().join("store.making/db"), b"half").expect("write");
     let storage = block_on(open_with_child(dir.path())).expect("a new store");
     assert!(storage.meta.is_pristine());
-    drop(Arc::new(storage));
+    drop(storage);
+    // The marker comes last.
+    fs::remove_file(dir.path().join("marker")).expect("remove");
+    drop(block_on(open_with_child(dir.path())).expect("a store that never took part"));
     println!("half-made store made again: 1 of 1");
+}
+
+/// Rows changed through sled itself: every page is whole, and yet the store is not.
+fn changes_behind_our_back_are_noticed() {
+    let whole = tempfile::tempdir().expect("tempdir");
+    prepare(whole.path(), &entries(60));
+    type Change = fn(&sled::Db) -> sled::Result<()>;
+    let changes: [(&str, Change); 9] = [
+        ("a row of the state removed", |db| state(db)?.remove(state_row(db, 5)?).map(drop)),
+        ("a row of the state altered", |db| state(db)?.insert(state_row(db, 7)?, b"other").map(drop)),
+        ("a row of the state added", |db| state(db)?.insert([0x40, 1], b"more").map(drop)),
+        ("an entry of the log removed", |db| db.open_tree("log")?.remove(30_u64.to_be_bytes()).map(drop)),
+        ("more purged than applied", |db| {
+            let numbers = [1_u64, 1, 100].iter().flat_map(|number| number.to_le_bytes());
+            let row: Vec<u8> = std::iter::once(1).chain(numbers).collect();
+            db.open_tree("meta")?.insert("purged", row).map(drop)
+        }),
+        ("an entry in the place of another", |db| {
+            let log = db.open_tree("log")?;
+            let row = log.get(20_u64.to_be_bytes())?.expect("there");
+            log.insert(21_u64.to_be_bytes(), row).map(drop)
+        }),
+        ("the vote removed", |db| db.open_tree("meta")?.remove("vote").map(drop)),
+        ("the node id removed", |db| db.open_tree("meta")?.remove("node").map(drop)),
+        ("the state's generation changed", |db| {
+            db.open_tree("meta")?.insert("state", vec![1, 9, 0, 0, 0, 0, 0, 0, 0]).map(drop)
+        }),
+    ];
+    for (what, change) in &changes {
+        let dir = tempfile::tempdir().expect("tempdir");
+        copy_dir(whole.path(), dir.path());
+        change_store(dir.path(), *change);
+        let refused = block_on(open_with_child(dir.path())).err();
+        let Some(OpenError::NotWhole { why, .. }) = refused else { panic!("{what}: {refused:?}") };
+        println!("  {what}: {why}");
+    }
+    let dir = tempfile::tempdir().expect("tempdir");
+    copy_dir(whole.path(), dir.path());
+    change_store(dir.path(), |_| Ok(()));
+    drop(block_on(open_with_child(dir.path())).expect("unchanged, it is whole"));
+    println!("changes noticed: {} of {}", changes.len(), changes.len());
+}
+
+fn change_store(dir: &Path, change: fn(&sled::Db) -> sled::Result<()>) {
+    let config = sled::Config::new().path(dir.join("store")).segment_size(SEGMENT_BYTES).flush_every_ms(None);
+    let db = config.open().expect("open");
+    change(&db).expect("change");
+    db.flush().expect("flush");
+}
+
+fn state(db: &sled::Db) -> sled::Result<sled::Tree> {
+    db.open_tree("state.0000000000000000")
+}
+
+fn state_row(db: &sled::Db, number: usize) -> sled::Result<sled::IVec> {
+    state(db)?.iter().keys().nth(number).expect("there are more")
+}
+
+/// A follower drops entries that another leader replaced: its log is shorter afterwards, and whole.
+fn a_truncated_log_is_not_taken_for_damage() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let copy = tempfile::tempdir().expect("tempdir");
+    let entries = entries(20);
+    block_on(async {
+        let mut storage = open_in(dir.path(), None).await.expect("open");
+        storage.log.save_vote(&RaftVote::new(1, 1)).await.expect("vote");
+        storage.log.blocking_append(entries).await.expect("append");
+        drop(storage);
+        // Opening renews the marker: it remembers all twenty.
+        let mut storage = open_in(dir.path(), None).await.expect("open");
+        storage.log.truncate(log_id(1, 10)).await.expect("truncate");
+        copy_dir(dir.path(), copy.path());
+        let killed = open_with_child(copy.path()).await.expect("cut short by Raft itself");
+        assert_eq!(killed.log.last_index(), 9);
+    });
+    println!("truncated log opened again: 1 of 1");
+}
+
+/// What the bound on rows comes to in bytes that sled writes: whole leaves, again and again. The
+/// measure is the kernel's, so nothing else may run in this process meanwhile.
+fn sled_writes_little_between_syncs() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let disk = Arc::new(WatchedDisk::default());
+    let logins = scaled(150);
+    block_on(async {
+        let mut storage = open_in(dir.path(), Some(Arc::clone(&disk))).await.expect("open");
+        let mut work = Workload::new(SEED, MAX_SEALED_BODY..MAX_SEALED_BODY + 1);
+        let mut entries = vec![work.found()];
+        entries.extend((0..logins).map(|_| work.login_entry()));
+        for step in entries.chunks(64) {
+            storage.log.blocking_append(step.to_vec()).await.expect("append");
+            storage.machine.apply(step.to_vec()).await.expect("apply");
+        }
+        storage.log.purge(log_id(1, logins as u64)).await.expect("purge");
+        while storage.guard.is_cleaning() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let most = disk.most_written.load(Ordering::SeqCst);
+    println!("{logins} logins of {MAX_SEALED_BODY} bytes: at most {most} bytes written between two syncs");
+    assert!(most < SEGMENT_BYTES as u64 / 2, "far less than a segment");
 }

@@ -20,7 +20,7 @@ use crate::marker::{Marker, MarkerFile};
 use crate::meta::MetaHandle;
 use crate::point_in_time::Generation;
 use crate::rows::{APPLIED_KEY, Applied, LOG_TREE, META_TREE, MetaKey, generation_of_tree, read_meta, state_tree_name};
-use crate::snapshot::{SnapshotInbox, Snapshots};
+use crate::snapshot::{SnapshotInbox, Snapshots, Useful};
 use crate::state::{State, StateHandle};
 use crate::state_machine::StateMachine;
 use crate::verify::{NotWhole, VerifyReport, hold_against_marker, verify_open};
@@ -153,7 +153,7 @@ fn start(
         Arc::clone(&state),
         flusher.clone(),
         cleaner.clone(),
-        trees.next_generation,
+        (useful_snapshots(report), trees.next_generation),
     )?);
     let (space, space_watch) = watch::channel(DiskSpace::Roomy);
     let keeper_handle = Arc::new(KeeperHandle::default());
@@ -181,4 +181,10 @@ fn start(
         guard: StorageGuard::new(flusher.clone(), cleaner, keeper_handle, threads, lock),
         flusher,
     })
+}
+
+/// openraft purges the whole log at start where the state is ahead of it.
+fn useful_snapshots(report: &VerifyReport) -> Useful {
+    let ahead = report.applied > report.last_log;
+    Useful { from: if ahead { report.applied } else { report.purged }, upto: report.applied }
 }

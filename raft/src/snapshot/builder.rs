@@ -69,6 +69,9 @@ fn build(snapshots: &Snapshots, mut view: PointInTime) -> io::Result<Arc<Snapsho
     out.write_all(&encode_end(checksum))?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
+    // A snapshot must not outlive the state it was taken of: after a power cut openraft would hold
+    // a snapshot of entries that were not applied.
+    snapshots.flusher.sync_blocking().map_err(io::Error::other)?;
     snapshots.make_current(&path, SnapshotFile::written(file, meta)?)
 }
 

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use conclave_raft::disk::DiskSpace;
+use conclave_raft::limits::{LOW_DISK_BYTES, ROOMY_DISK_BYTES};
 use conclave_raft::types::RaftVote;
 use futures::FutureExt;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
@@ -124,4 +126,17 @@ async fn a_store_comes_back() {
     assert_eq!(state.last_log_id, Some(log_id(1, entries)));
     assert_eq!(rig.storage.log.read_vote().await.expect("vote"), Some(RaftVote::new(1, 1)));
     println!("entries applied and found again: {entries}, live sessions {sessions}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn low_disk_space_is_told_before_sled_meets_it() {
+    let rig = Rig::new().await;
+    let mut space = rig.storage.space.clone();
+    rig.disk.free.store(LOW_DISK_BYTES - 1, Ordering::SeqCst);
+    let low = space.wait_for(|space| matches!(space, DiskSpace::Low { .. }));
+    tokio::time::timeout(PATIENCE, low).await.expect("told").expect("open");
+    rig.disk.free.store(ROOMY_DISK_BYTES, Ordering::SeqCst);
+    let roomy = space.wait_for(|space| *space == DiskSpace::Roomy);
+    tokio::time::timeout(PATIENCE, roomy).await.expect("told").expect("open");
+    println!("low disk space told and taken back: 1 of 1");
 }

@@ -7,7 +7,7 @@ use conclave_raft::types::{RaftEntry, RaftSnapshotMeta};
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::{RaftLogStorage, RaftStateMachine};
 
-use crate::support::{PlainState, Random, Rig, Workload, scaled};
+use crate::support::{PlainState, Random, Rig, Workload, blank, log_id, scaled};
 
 const SEED: u64 = 20_261_122;
 
@@ -180,4 +180,36 @@ async fn an_installed_snapshot_survives_a_restart() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     println!("installed snapshot found again: {} bytes", file.len());
+}
+
+/// A crash in the middle of an installation leaves a file that leads nobody to the log, or one of
+/// entries that the state lacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_file_that_does_not_fit_is_dropped() {
+    let mut rig = Rig::new().await;
+    rig.storage.log.save_vote(&conclave_raft::types::RaftVote::new(1, 1)).await.expect("vote");
+    let file = rig.dir.path().join("snapshots/current");
+    let mut kept = Vec::new();
+    for step in [0..20, 20..40, 40..60] {
+        rig.run(step.map(blank).collect()).await;
+        rig.storage.machine.get_snapshot_builder().await.build_snapshot().await.expect("build");
+        kept.push(std::fs::read(&file).expect("read"));
+    }
+    rig.storage.log.purge(log_id(1, 30)).await.expect("purge");
+    while rig.storage.guard.is_cleaning() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    for (bytes, fits) in kept.iter().zip([false, true, true]) {
+        std::fs::write(&file, bytes).expect("write");
+        rig = rig.reopen().await;
+        let current = rig.storage.machine.get_current_snapshot().await.expect("current");
+        assert_eq!(current.is_some(), fits);
+    }
+    let mut other = Rig::new().await;
+    other.run((0..61).map(blank).collect()).await;
+    other.storage.machine.get_snapshot_builder().await.build_snapshot().await.expect("build");
+    std::fs::copy(other.dir.path().join("snapshots/current"), &file).expect("copy");
+    rig = rig.reopen().await;
+    assert!(rig.storage.machine.get_current_snapshot().await.expect("current").is_none());
+    println!("snapshot files that do not fit dropped: 2 of 2");
 }

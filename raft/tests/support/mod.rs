@@ -84,6 +84,11 @@ pub struct WatchedDisk {
     pub syncs_begun: AtomicUsize,
     pub syncs_ended: AtomicUsize,
     pub most_unsynced: AtomicUsize,
+    /// Free bytes to report in place of the real ones; 0 for those.
+    pub free: AtomicU64,
+    written_before: AtomicU64,
+    /// The most bytes that this process wrote between two syncs.
+    pub most_written: AtomicU64,
     /// Told, with the disk's path, when a sync begins; nothing is held then.
     entered: Mutex<Option<tokio::sync::mpsc::UnboundedSender<()>>>,
 }
@@ -102,6 +107,23 @@ impl WatchedDisk {
     }
 }
 
+impl WatchedDisk {
+    /// What the kernel has seen this process write since the sync before.
+    fn measure(&self) {
+        let written = bytes_written();
+        let before = self.written_before.swap(written, Ordering::SeqCst);
+        if before > 0 {
+            self.most_written.fetch_max(written - before, Ordering::SeqCst);
+        }
+    }
+}
+
+fn bytes_written() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/io").expect("proc");
+    let line = text.lines().find_map(|line| line.strip_prefix("wchar: ")).expect("wchar");
+    line.parse().expect("a number")
+}
+
 impl DiskProbe for WatchedDisk {
     fn sync(&self, db: &File) -> io::Result<()> {
         self.syncs_begun.fetch_add(1, Ordering::SeqCst);
@@ -115,8 +137,16 @@ impl DiskProbe for WatchedDisk {
         }
         drop(held);
         db.sync_data()?;
+        self.measure();
         self.syncs_ended.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        match self.free.load(Ordering::SeqCst) {
+            0 => conclave_raft::disk::RealDisk.free_bytes(dir),
+            bytes => Ok(bytes),
+        }
     }
 
     fn synced(&self, unsynced_bytes: usize) {
