@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
+use crate::actors::Stop;
 use crate::actors::provider_refresher::ProviderRefresher;
 use crate::actors::session_reaper::SessionReaper;
 use crate::actors::supervisor::{Supervisor, Watched};
@@ -112,7 +113,7 @@ pub struct Node {
     /// Where operators reach it.
     pub admin_address: Option<SocketAddr>,
     servers: Servers,
-    _supervisor: Addr<Supervisor>,
+    supervisor: Addr<Supervisor>,
 }
 
 struct Servers {
@@ -173,7 +174,7 @@ impl Node {
             peer_address,
             admin_address: admin_address.flatten(),
             servers: Servers { front, peer },
-            _supervisor: supervisor,
+            supervisor,
         })
     }
 
@@ -195,9 +196,9 @@ impl Node {
 
     /// Finishes what is under way and stops, without waiting for the gateway.
     pub async fn stop(self) {
-        for server in &self.servers.front {
-            server.stop(true).await;
-        }
+        futures::future::join_all(self.servers.front.iter().map(|server| server.stop(true))).await;
+        // It may have ended the process's actors already.
+        let _ = self.supervisor.send(Stop).await;
         if let Some(store) = self.service.store() {
             store.shutdown().await;
         }

@@ -2,7 +2,6 @@
 //! code or state.
 
 use actix_web::HttpRequest;
-use actix_web::http::Uri;
 use conclave_proto::forwarded::{Endpoint, original_request};
 use conclave_proto::policy::DenyReason;
 use conclave_proto::session::Identity;
@@ -108,11 +107,6 @@ pub fn failed(asker: &Asker, what: &'static str, problem: &Problem) {
 pub fn signed_out(asker: &Asker, sessions: usize) {
     let Asker { client, host, request_id, .. } = asker;
     info!(target: TARGET, client, host, request_id, sessions, "signed out");
-}
-
-/// The path of a URI without its query, for lines about plain requests.
-pub fn loggable(uri: &Uri) -> &str {
-    uri.path()
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ pub fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
     let prefix = service.site.prefix();
     let health = &service.config.health;
     config
-        .app_data(web::Data::from(Arc::new(Worker::new(Arc::clone(service)))))
+        .app_data(web::Data::new(Worker::new(Arc::clone(service))))
         .service(web::resource(format!("{prefix}/auth")).to(auth::auth))
         .service(web::resource(health.ping_path.as_str()).to(health::ping))
         .service(web::resource(health.ready_path.as_str()).to(health::ready))

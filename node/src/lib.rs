@@ -3,9 +3,12 @@
 pub mod actors;
 pub mod app;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod http;
 pub mod metrics;
 pub mod oidc;
 pub mod opened;
+pub mod telemetry;

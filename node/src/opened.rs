@@ -102,7 +102,7 @@ impl Opened {
         let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
         let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
         let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers);
-        Self { secret: ticket.secret.clone(), generation, weight, used: AtomicBool::new(true), identity, headers }
+        Self { secret: ticket.secret.clone(), generation, weight, used: AtomicBool::new(false), identity, headers }
     }
 
     /// Whether this is what `ticket` opens at `generation`. The ticket is authenticated already;

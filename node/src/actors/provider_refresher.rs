@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, SpawnHandle, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, SpawnHandle, WrapFuture,
+};
 use tracing::{info, warn};
 
-use super::Activate;
+use super::{Activate, Stop};
 use crate::oidc::Provider;
 
 /// How often good metadata are fetched anew: providers rotate keys over days, and an unknown key is
@@ -68,6 +70,14 @@ impl Actor for ProviderRefresher {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.notify(Activate);
+    }
+}
+
+impl Handler<Stop> for ProviderRefresher {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        context.stop();
     }
 }
 

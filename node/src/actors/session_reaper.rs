@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 use conclave_proto::command::{Command, Outcome};
 use conclave_raft::{ReplicatedStore, Role};
 use tracing::debug;
 
-use super::Activate;
+use super::{Activate, Stop};
 
 /// Rows of each kind that one entry forgets: about a millisecond of apply.
 const LIMIT: u32 = 256;
@@ -58,6 +58,14 @@ impl Actor for SessionReaper {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.notify_later(Activate, EVERY);
+    }
+}
+
+impl Handler<Stop> for SessionReaper {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        context.stop();
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, StreamHandler, System};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, StreamHandler, System};
 use conclave_raft::StoreEvent;
 use futures::stream::unfold;
 use tokio::sync::broadcast;
@@ -13,6 +13,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::Stop;
 use crate::http::Service;
 
 /// How often readiness is looked at: well under the period of any probe.
@@ -27,21 +28,32 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// An actor under watch.
 pub struct Watched {
     name: &'static str,
-    start: Box<dyn Fn() -> Alive>,
-    alive: Alive,
+    start: Box<dyn Fn() -> Running>,
+    running: Running,
 }
 
-/// Tells whether an actor still runs.
-type Alive = Box<dyn Fn() -> bool>;
+/// A handle on an actor, whatever its type.
+struct Running {
+    alive: Box<dyn Fn() -> bool>,
+    stop: Box<dyn Fn()>,
+}
 
 impl Watched {
     /// Starts the actor by `start` and keeps it running.
-    pub fn new<A: Actor<Context = Context<A>>>(name: &'static str, start: impl Fn() -> Addr<A> + 'static) -> Self {
+    pub fn new<A>(name: &'static str, start: impl Fn() -> Addr<A> + 'static) -> Self
+    where
+        A: Actor<Context = Context<A>> + Handler<Stop>,
+    {
         let start = Box::new(move || {
             let address = start();
-            Box::new(move || address.connected()) as Alive
+            let stopped = address.clone();
+            Running {
+                alive: Box::new(move || address.connected()),
+                // Full or closed: then it is on its way to stop already.
+                stop: Box::new(move || drop(stopped.try_send(Stop))),
+            }
         });
-        Self { name, alive: start(), start }
+        Self { name, running: start(), start }
     }
 }
 
@@ -71,7 +83,7 @@ impl Supervisor {
             self.ready = Some(ready);
         }
         for watched in &mut self.watched {
-            if (watched.alive)() {
+            if (watched.running.alive)() {
                 continue;
             }
             if !allow(&mut self.restarts, Instant::now()) {
@@ -80,7 +92,7 @@ impl Supervisor {
                 return context.stop();
             }
             warn!(actor = watched.name, "stopped: starting it anew");
-            watched.alive = (watched.start)();
+            watched.running = (watched.start)();
         }
     }
 }
@@ -114,6 +126,15 @@ impl Actor for Supervisor {
             });
             context.add_stream(Box::pin(events));
         }
+    }
+}
+
+impl Handler<Stop> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        self.watched.drain(..).for_each(|watched| (watched.running.stop)());
+        context.stop();
     }
 }
 

@@ -8,7 +8,7 @@ use super::problem::Findings;
 use super::settings::{Settings, Variables};
 
 /// The answer to print, and the exit code. Values never print, so no secret does.
-pub fn report(args: &[String], variables: Variables<'_>) -> (String, i32) {
+pub fn report(args: &[String], variables: Variables<'_>) -> (String, u8) {
     let mut findings = Findings::default();
     let settings = Settings::load(args, variables, &mut findings);
     if settings.help {
@@ -52,7 +52,7 @@ pub fn report(args: &[String], variables: Variables<'_>) -> (String, i32) {
 mod tests {
     use super::*;
 
-    fn report_of(args: &[&str]) -> (String, i32) {
+    fn report_of(args: &[&str]) -> (String, u8) {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
         report(&args, &|_| None)
     }

@@ -4,8 +4,11 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use conclave_proto::time::Entropy;
+
 use super::problem::ConfigError;
 use super::{ClusterConfig, DataDir};
+use crate::clock::SystemEntropy;
 
 /// Only the service's own user may look in.
 const MODE: u32 = 0o700;
@@ -38,9 +41,9 @@ fn try_out(path: &Path) -> io::Result<()> {
 }
 
 fn temporary() -> io::Result<PathBuf> {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let name = format!("conclave-{}-{}", std::process::id(), since_epoch.as_nanos());
-    let path = std::env::temp_dir().join(name);
+    let mut random = [0; 8];
+    SystemEntropy.fill(&mut random);
+    let path = std::env::temp_dir().join(format!("conclave-{:016x}", u64::from_be_bytes(random)));
     // Not recursive: a directory that somebody else put there before must not be taken.
     std::fs::DirBuilder::new().mode(MODE).create(&path)?;
     try_out(&path)?;

@@ -40,14 +40,13 @@ fn row(out: &mut String, option: &Opt) {
         Kind::Bool => String::new(),
         Kind::Int | Kind::Text | Kind::Duration | Kind::List => format!(" {}", option.kind.name()),
     };
-    let default = if matches!(option.default, "" | "[]" | "false") {
-        String::new()
-    } else {
-        format!(" (default {})", option.default)
+    let default = match option.default {
+        "" | "[]" | "false" => String::new(),
+        default => format!(" (default {default})"),
     };
-    let _ = writeln!(out, "  --{}{value}{default}", option.flag);
+    let _ = writeln!(out, "  --{}{value}", option.flag);
     let mut line = String::new();
-    for word in option.help.split_whitespace() {
+    for word in option.help.split_whitespace().chain(default.split_whitespace()) {
         if !line.is_empty() && INDENT + line.len() + 1 + word.len() > WIDTH {
             let _ = writeln!(out, "{:INDENT$}{line}", "");
             line.clear();

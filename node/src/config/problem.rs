@@ -5,10 +5,10 @@ use std::fmt;
 use super::{Notice, NoticeLevel};
 
 /// Exit code of a flag that cannot be read, as oauth2-proxy has it.
-const EXIT_USAGE: i32 = 2;
+const EXIT_USAGE: u8 = 2;
 
 /// Exit code of a configuration that cannot be served.
-const EXIT_INVALID: i32 = 1;
+const EXIT_INVALID: u8 = 1;
 
 /// One thing that is wrong. The text never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +33,18 @@ impl ConfigError {
         Self { problems: vec![Problem { option: option.to_owned(), text: text.into(), usage: false }] }
     }
 
+    /// A command line that cannot be read.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self { problems: vec![Problem { option: String::new(), text: text.into(), usage: true }] }
+    }
+
     /// All that is wrong.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
     /// What the process exits with.
-    pub fn exit_code(&self) -> i32 {
+    pub fn exit_code(&self) -> u8 {
         if self.problems.iter().any(|problem| problem.usage) { EXIT_USAGE } else { EXIT_INVALID }
     }
 }

@@ -7,7 +7,7 @@ use conclave_proto::policy::QueryConstraints;
 
 use super::Worker;
 use super::check::{Verdict, judge};
-use super::extract::{check_limits, cookie_headers};
+use super::extract::{check_limits, cookie_line};
 use super::lookup::{self, Seen, Standing};
 use super::respond::{self, AuthAnswer};
 use crate::audit::{self, Asker};
@@ -20,7 +20,7 @@ pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpRespon
         worker.service.metrics.auth_forbidden.inc();
         return respond::auth(AuthAnswer::Forbid, worker.service.site.ok_status());
     }
-    match lookup::look(&worker, cookie_headers(&request)) {
+    match lookup::look(&worker, &cookie_line(&request)) {
         Seen::Settled(standing) => answer(&request, &worker, &standing),
         Seen::Ask(tally) => {
             // Boxed, so that the common path does not carry the cold one's future.
@@ -34,6 +34,7 @@ fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpRe
     let service = &*worker.service;
     let constraints = match request.query_string() {
         "" => QueryConstraints::default(),
+        query if service.config.http.allow_query_semicolons => QueryConstraints::parse(&query.replace(';', "&")),
         query => QueryConstraints::parse(query),
     };
     let asker = || Asker::of(request, service, Endpoint::Auth);

@@ -8,7 +8,7 @@ use conclave_proto::login::{InvalidLogin, LoginAttempt};
 use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
-use super::extract::{Headers, Parameters, Visit, cookie_headers, header_text};
+use super::extract::{Headers, Parameters, Visit, cookie_line, header_text};
 use super::problem::Problem;
 use super::redeem::{Login, Redeemed, redeem};
 use super::respond::{self, Destination};
@@ -26,7 +26,7 @@ pub async fn callback(request: HttpRequest, payload: web::Payload, worker: web::
     let semicolons = service.config.http.allow_query_semicolons;
     let parameters = match Parameters::read(&request, payload, semicolons).await {
         Ok(parameters) => parameters,
-        Err(invalid) => return respond::failure(&request, &worker, "login", &invalid.into(), "/"),
+        Err(invalid) => return respond::failure(&request, &worker, "login", &Problem::Unparsable(invalid), "/"),
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
@@ -89,10 +89,10 @@ async fn complete(
     match redeemed {
         Ok(Redeemed::Session(ticket)) => {
             let session = site.session_cookie(&ticket, visit.host());
-            Ok(respond::redirect(Destination::Return(&target), &[clear, session]))
+            Ok(respond::redirect(request, Destination::Return(&target), &[clear, session]))
         }
         // Another request of the same answer made the session, and its cookie went with that one.
-        Ok(Redeemed::Elsewhere) => Ok(respond::redirect(Destination::Return(&target), &[])),
+        Ok(Redeemed::Elsewhere) => Ok(respond::redirect(request, Destination::Return(&target), &[])),
         Err(problem) => {
             let cookies = if problem.spends_the_attempt() { vec![clear] } else { Vec::new() };
             Err(Failed { problem, cookies })
@@ -129,7 +129,7 @@ fn find_attempt(request: &HttpRequest, worker: &Worker, state: &str) -> Result<(
     let name = LoginAttempt::cookie_name(site.cookie_name(), state);
     let (now, lifetime) = (service.clock.now(), site.login_lifetime());
     let mut why = "no login cookie for this state";
-    for value in cookie_headers(request).flat_map(|header| cookies_named(header, &name, MAX_COOKIES_TRIED)) {
+    for value in cookies_named(&cookie_line(request), &name, MAX_COOKIES_TRIED) {
         match LoginAttempt::open(value, ring, &name, now, lifetime) {
             Ok(attempt) if !attempt.matches_state(state) => why = "state mismatch",
             Ok(attempt) if attempt.site != *site.id() || attempt.provider != *site.provider() => {

@@ -1,6 +1,8 @@
 //! Untrusted input becomes a type: limits, parameters, who asked and for what.
 
 use actix_web::http::Method;
+use std::borrow::Cow;
+
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use conclave_proto::forwarded::{
@@ -138,9 +140,12 @@ pub fn header_text<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> 
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// All values of the `Cookie` header that can be read.
-pub fn cookie_headers(request: &HttpRequest) -> impl Iterator<Item = &str> {
-    request.headers().get_all(header::COOKIE).filter_map(|value| value.to_str().ok())
+/// All that the `Cookie` header holds, as one line. Another application's cookie may hold bytes that
+/// are no text: they are replaced, and do not take ours away.
+pub fn cookie_line(request: &HttpRequest) -> Cow<'_, str> {
+    let mut lines = request.headers().get_all(header::COOKIE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = lines.next().unwrap_or_default();
+    lines.fold(first, |line, more| Cow::Owned(format!("{line}; {more}")))
 }
 
 /// The parameters of a request: those of a posted form, then those of the query.
@@ -218,6 +223,7 @@ fn decode(text: &str) -> Result<String, InvalidInput> {
 #[cfg(test)]
 mod tests {
     use actix_web::FromRequest;
+    use actix_web::http::header::HeaderValue;
     use actix_web::test::TestRequest;
 
     use super::*;
@@ -248,6 +254,20 @@ mod tests {
             let uri = format!("/oauth2/start?{query}");
             assert_eq!(parameters(TestRequest::get().uri(&uri)).await, Err(InvalidInput::Parameters), "{query}");
         }
+    }
+
+    #[test]
+    fn foreign_cookies_do_not_take_ours_away() {
+        let request = TestRequest::get()
+            .append_header((header::COOKIE, HeaderValue::from_bytes(b"x=\xff\xfe; ours=1").expect("obs-text")))
+            .append_header((header::COOKIE, "more=2"))
+            .to_http_request();
+        let line = cookie_line(&request);
+        let ours: Vec<_> = conclave_proto::cookie::cookies_named(&line, "ours", 8).collect();
+        let more: Vec<_> = conclave_proto::cookie::cookies_named(&line, "more", 8).collect();
+        assert_eq!((ours, more), (vec!["1"], vec!["2"]));
+        let one = TestRequest::get().insert_header((header::COOKIE, "a=1")).to_http_request();
+        assert!(matches!(cookie_line(&one), Cow::Borrowed("a=1")));
     }
 
     #[actix_web::test]

@@ -105,12 +105,11 @@ pub struct Tally {
 
 /// Looks the request's cookies up in memory: no await, no lock, no IO unless the opened session was
 /// evicted.
-pub fn look<'h>(worker: &Worker, cookies: impl Iterator<Item = &'h str>) -> Seen {
+pub fn look(worker: &Worker, cookies: &str) -> Seen {
     let ring = worker.keyring();
     let mut tally = Tally { live: None, ask: Vec::new(), cannot: None, why: NoSession::NoCookie };
     let name = worker.service.site.cookie_name();
-    let values = cookies.flat_map(|header| cookies_named(header, name, MAX_COOKIES_TRIED));
-    for value in values.take(MAX_COOKIES_TRIED) {
+    for value in cookies_named(cookies, name, MAX_COOKIES_TRIED) {
         let Some(ring) = ring.as_deref() else {
             // What has not the shape of a ticket is not ours whatever the key.
             tally.why = tally.why.max(NoSession::NotOurs);
@@ -153,12 +152,11 @@ pub async fn ask(worker: &Worker, mut tally: Box<Tally>) -> Standing {
 }
 
 /// The authentic tickets of a request, each once: what sign-out ends.
-pub fn tickets<'h>(worker: &Worker, cookies: impl Iterator<Item = &'h str>) -> Result<Vec<Ticket>, CannotKnow> {
+pub fn tickets(worker: &Worker, cookies: &str) -> Result<Vec<Ticket>, CannotKnow> {
     let ring = worker.keyring();
     let name = worker.service.site.cookie_name();
     let mut found: Vec<Ticket> = Vec::new();
-    let values = cookies.flat_map(|header| cookies_named(header, name, MAX_COOKIES_TRIED));
-    for value in values.take(MAX_COOKIES_TRIED) {
+    for value in cookies_named(cookies, name, MAX_COOKIES_TRIED) {
         match ring.as_deref() {
             None if value.len() == TICKET_LEN => return Err(CannotKnow::NotReady),
             None => {}

@@ -52,11 +52,11 @@ impl ErrorPage<'_> {
             escape(self.advice),
         );
         body.push_str("<div class=\"actions\">\n");
-        if let Some(prefix) = self.prefix {
-            body.push_str(&form(&format!("{prefix}/sign_in"), self.back.or(Some("/")), "Sign in again", "primary"));
-        }
         if let Some(back) = self.back {
             body.push_str(&form(back, None, "Go back", "quiet"));
+        }
+        if let Some(prefix) = self.prefix {
+            body.push_str(&form(&format!("{prefix}/sign_in"), self.back.or(Some("/")), "Sign in again", "primary"));
         }
         body.push_str("</div>\n");
         document(self.title, &body, self.footer)

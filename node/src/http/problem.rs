@@ -18,6 +18,9 @@ pub enum Problem {
     /// The request itself.
     #[error(transparent)]
     Input(#[from] InvalidInput),
+    /// The same, on an endpoint where oauth2-proxy answers unreadable parameters with 500.
+    #[error("{0}")]
+    Unparsable(InvalidInput),
     /// A callback without what every callback has.
     #[error("the provider's answer has no {0}")]
     Incomplete(&'static str),
@@ -91,8 +94,11 @@ impl Problem {
     pub fn shown(&self) -> Shown {
         let shown = |status, title, advice| Shown { status, title, advice };
         match self {
-            Self::Input(invalid) => shown(
-                input_status(*invalid),
+            Self::Input(invalid) | Self::Unparsable(invalid) => shown(
+                match self {
+                    Self::Unparsable(InvalidInput::Parameters) => StatusCode::INTERNAL_SERVER_ERROR,
+                    _ => input_status(*invalid),
+                },
                 "Request not understood",
                 "Go back and start again from the page that you wanted to see.",
             ),
@@ -142,13 +148,13 @@ impl Problem {
 
     /// Whether whoever runs this service should look at it, rather than the person in the browser.
     pub fn is_ours(&self) -> bool {
-        self.shown().status.is_server_error() && !matches!(self, Self::Incomplete(_))
+        self.shown().status.is_server_error() && self.malformed().is_none()
     }
 
     /// What was malformed, if that is what is wrong; a short stable name for metrics.
     pub fn malformed(&self) -> Option<&'static str> {
         match self {
-            Self::Input(invalid) => Some(invalid.kind()),
+            Self::Input(invalid) | Self::Unparsable(invalid) => Some(invalid.kind()),
             Self::Incomplete(what) => Some(*what),
             Self::NoLoginCookie { .. } => Some("state"),
             Self::RefusedByProvider { .. }
@@ -178,6 +184,7 @@ impl Problem {
             | Self::Write(_)
             | Self::Refused(_) => true,
             Self::Input(_)
+            | Self::Unparsable(_)
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
             | Self::RefusedByProvider { .. }
@@ -198,6 +205,7 @@ impl Problem {
             Self::Provider(error) => error.to_string(),
             Self::Exchange(error) => error.to_string(),
             Self::Input(_)
+            | Self::Unparsable(_)
             | Self::Incomplete(_)
             | Self::RefusedByProvider { .. }
             | Self::Issuer

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use conclave_proto::cookie::SetCookie;
 use conclave_proto::forwarded::Endpoint;
@@ -105,8 +105,8 @@ pub enum Destination<'a> {
     SignedOut {
         /// Where to.
         target: &'a ReturnTo,
-        /// Empty without a session.
-        id_token: &'a str,
+        /// None without a session: then the placeholder stays, as in oauth2-proxy.
+        id_token: Option<&'a str>,
     },
     /// The provider's authorization endpoint, as the provider built it.
     Provider(&'a str),
@@ -116,7 +116,8 @@ impl Destination<'_> {
     fn location(&self) -> Cow<'_, str> {
         match self {
             Self::Return(target) => Cow::Borrowed(target.as_str()),
-            Self::SignedOut { target, id_token } => {
+            Self::SignedOut { target, id_token: None } => Cow::Borrowed(target.as_str()),
+            Self::SignedOut { target, id_token: Some(id_token) } => {
                 // A token is base64url and dots; anything else is none and stays out of the header.
                 let sound = id_token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
                 let token = if sound { id_token } else { "" };
@@ -127,14 +128,16 @@ impl Destination<'_> {
     }
 }
 
-/// A 302.
-pub fn redirect(to: Destination<'_>, cookies: &[SetCookie]) -> HttpResponse {
+/// A 302; with a line of HTML for whoever cannot follow it, where the method allows a body.
+pub fn redirect(request: &HttpRequest, to: Destination<'_>, cookies: &[SetCookie]) -> HttpResponse {
     let location = to.location();
     let mut builder = uncached(StatusCode::FOUND);
-    builder
-        .insert_header((header::LOCATION, &*location))
-        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
+    builder.insert_header((header::LOCATION, &*location));
     add_cookies(&mut builder, cookies);
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return builder.finish();
+    }
+    builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
     builder.body(format!("<a href=\"{}\">Found</a>.\n", pages::escape(&location)))
 }
 

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
-use super::extract::{Headers, Parameters, Visit, cookie_headers};
+use super::extract::{Headers, Parameters, Visit, cookie_line};
 use super::pages::SignInPage;
 use super::problem::Problem;
 use super::respond;
@@ -21,7 +21,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     let semicolons = service.config.http.allow_query_semicolons;
     let parameters = match Parameters::read(&request, payload, semicolons).await {
         Ok(parameters) => parameters,
-        Err(invalid) => return respond::failure(&request, &worker, "sign-in", &invalid.into(), "/"),
+        Err(invalid) => return respond::failure(&request, &worker, "sign-in", &Problem::Unparsable(invalid), "/"),
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
@@ -51,9 +51,5 @@ async fn page(
         target: target.as_str(),
         footer: config.footer.as_deref(),
     };
-    Ok(respond::page_response(
-        StatusCode::OK,
-        html.render(),
-        &site.clear_session(visit.host(), cookie_headers(request)),
-    ))
+    Ok(respond::page_response(StatusCode::OK, html.render(), &site.clear_session(visit.host(), &cookie_line(request))))
 }

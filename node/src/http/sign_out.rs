@@ -6,7 +6,7 @@ use conclave_proto::forwarded::Endpoint;
 use conclave_proto::ticket::Ticket;
 use conclave_raft::Lookup;
 
-use super::extract::{Headers, Parameters, Visit, cookie_headers};
+use super::extract::{Headers, Parameters, Visit, cookie_line};
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use super::{COMMIT_DEADLINE, Worker, lookup};
@@ -21,7 +21,7 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     let semicolons = service.config.http.allow_query_semicolons;
     let parameters = match Parameters::read(&request, payload, semicolons).await {
         Ok(parameters) => parameters,
-        Err(invalid) => return respond::failure(&request, &worker, "sign-out", &invalid.into(), "/"),
+        Err(invalid) => return respond::failure(&request, &worker, "sign-out", &Problem::Unparsable(invalid), "/"),
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
@@ -29,28 +29,28 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     let id_token = id_token(&request, &worker, target.as_str());
     match end_sessions(&request, &worker).await {
         Ok(()) => {
-            let cookies = service.site.clear_session(visit.host(), cookie_headers(&request));
-            respond::redirect(Destination::SignedOut { target: &target, id_token: &id_token }, &cookies)
+            let cookies = service.site.clear_session(visit.host(), &cookie_line(&request));
+            let id_token = id_token.as_deref();
+            respond::redirect(&request, Destination::SignedOut { target: &target, id_token }, &cookies)
         }
         Err(problem) => respond::failure(&request, &worker, "sign-out", &problem, target.as_str()),
     }
 }
 
-/// The session's ID token where the target asks for it; empty without one.
-fn id_token(request: &HttpRequest, worker: &Worker, target: &str) -> String {
+/// The session's ID token where the target asks for it; none without a session.
+fn id_token(request: &HttpRequest, worker: &Worker, target: &str) -> Option<String> {
     if !target.contains(ID_TOKEN_PLACEHOLDER) {
-        return String::new();
+        return None;
     }
-    let tickets = lookup::tickets(worker, cookie_headers(request)).unwrap_or_default();
-    let body = tickets.iter().find_map(|ticket| lookup::body_of(worker, ticket));
-    body.map_or_else(String::new, |body| body.id_token)
+    let tickets = lookup::tickets(worker, &cookie_line(request)).unwrap_or_default();
+    tickets.iter().find_map(|ticket| lookup::body_of(worker, ticket)).map(|body| body.id_token)
 }
 
 /// Commits the end of every session whose ticket the request brings. A cookie that is not ours is no
 /// obstacle, and a session that has certainly ended is not ended again: a stolen dead ticket writes nothing.
 pub async fn end_sessions(request: &HttpRequest, worker: &Worker) -> Result<(), Problem> {
     let service = &worker.service;
-    let tickets = lookup::tickets(worker, cookie_headers(request))?;
+    let tickets = lookup::tickets(worker, &cookie_line(request))?;
     let mut ended = 0;
     for ticket in tickets {
         if certainly_gone(worker, &ticket) {

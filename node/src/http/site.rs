@@ -114,7 +114,9 @@ impl Site {
 
     /// How many login cookies a browser may carry.
     pub fn login_limits(&self) -> LoginCookieLimits {
-        LoginCookieLimits { count: self.config.cookie.login_limit, ..LoginCookieLimits::default() }
+        // As oauth2-proxy counts: so many may arrive, and then one more is added.
+        let most = LoginCookieLimits::default();
+        LoginCookieLimits { count: most.count.min(self.config.cookie.login_limit + 1), ..most }
     }
 
     /// The session cookie.
@@ -136,11 +138,11 @@ impl Site {
 
     /// Takes the session cookie away. A browser that sent several of the name holds variants of it
     /// for other domains or paths, left by earlier settings: then each that can be reached goes.
-    pub fn clear_session<'h>(&self, host: &str, cookies: impl Iterator<Item = &'h str>) -> Vec<SetCookie> {
+    pub fn clear_session(&self, host: &str, sent: &str) -> Vec<SetCookie> {
         let name = self.cookie_name();
         let attributes = &self.config.cookie.attributes;
         let mut cleared = vec![SetCookie::delete(name, attributes, self.domain(host))];
-        if cookies.flat_map(|header| cookies_named(header, name, 2)).nth(1).is_none() {
+        if cookies_named(sent, name, 2).nth(1).is_none() {
             return cleared;
         }
         let root = CookieAttributes { path: "/".to_owned(), ..attributes.clone() };

@@ -12,7 +12,7 @@ use conclave_proto::login::{LOGIN_ENTROPY, LoginAttempt, surplus_login_cookies};
 use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
-use super::extract::{Headers, Parameters, Visit, cookie_headers, header_text};
+use super::extract::{Headers, Parameters, Visit, cookie_line, header_text};
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use crate::audit::{self, Asker};
@@ -72,15 +72,15 @@ pub async fn begin(
 
     let name = LoginAttempt::cookie_name(site.cookie_name(), attempt.state());
     let value = attempt.seal(ring, &name, nonce);
-    let sent = cookie_headers(request).collect::<Vec<_>>().join("; ");
+    let sent = cookie_line(request);
     let surplus = surplus_login_cookies(&sent, site.cookie_name(), name.len() + value.len(), site.login_limits());
-    let mut cookies = vec![site.login_cookie(&name, &value, visit.host())];
-    cookies.extend(surplus.iter().map(|old| site.clear_login(old, visit.host())));
+    let mut cookies: Vec<_> = surplus.iter().map(|old| site.clear_login(old, visit.host())).collect();
+    cookies.push(site.login_cookie(&name, &value, visit.host()));
     if cookies_named(&sent, site.cookie_name(), 2).nth(1).is_some() {
         // Several of the name would go on contradicting each other after the login.
-        cookies.extend(site.clear_session(visit.host(), std::iter::once(sent.as_str())));
+        cookies.extend(site.clear_session(visit.host(), &sent));
     }
     service.metrics.logins_started.inc();
     audit::login_started(&Asker::of(request, service, Endpoint::Browser));
-    Ok(respond::redirect(Destination::Provider(&url), &cookies))
+    Ok(respond::redirect(request, Destination::Provider(&url), &cookies))
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Worker;
 use super::check::{Verdict, judge};
-use super::extract::{check_limits, cookie_headers};
+use super::extract::{check_limits, cookie_line};
 use super::lookup::{self, Seen};
 use super::respond;
 use crate::audit::{self, Asker};
@@ -32,7 +32,7 @@ pub async fn userinfo(request: HttpRequest, worker: web::Data<Worker>) -> HttpRe
         worker.service.metrics.bad_input(invalid.kind());
         return respond::uncached_text(StatusCode::FORBIDDEN, "Forbidden\n");
     }
-    let standing = match lookup::look(&worker, cookie_headers(&request)) {
+    let standing = match lookup::look(&worker, &cookie_line(&request)) {
         Seen::Settled(standing) => standing,
         Seen::Ask(tally) => lookup::ask(&worker, tally).await,
     };

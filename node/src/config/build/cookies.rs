@@ -21,12 +21,14 @@ pub(super) fn cookies(settings: &Settings, findings: &mut Findings) -> Option<Co
         "" => same_site,
         _ => self::same_site("cookie_csrf_samesite", settings, findings),
     };
+    let lifetime = lifetime(settings, findings);
+    let login_expire = login_expire(settings, findings);
     let attributes = CookieAttributes {
         path: settings.text("cookie_path").to_owned(),
         domains: settings.items("cookie_domains"),
         secure: settings.flag("cookie_secure"),
         http_only: settings.flag("cookie_httponly"),
-        same_site: same_site?,
+        same_site: same_site.unwrap_or_default(),
     };
     if let Err(error) = attributes.check() {
         use conclave_proto::cookie::InvalidCookieAttribute as Invalid;
@@ -39,15 +41,17 @@ pub(super) fn cookies(settings: &Settings, findings: &mut Findings) -> Option<Co
     if attributes.same_site == Some(SameSite::None) && !attributes.secure {
         findings.warning("cookie_samesite", "none without cookie_secure: browsers drop such a cookie");
     }
+    // Only now: every problem above is told at once.
+    let attributes = CookieAttributes { same_site: same_site?, ..attributes };
     let login_attributes = CookieAttributes { same_site: login_same_site?, ..attributes.clone() };
-    let (expire, refresh) = lifetime(settings, findings)?;
+    let (expire, refresh) = lifetime?;
     Some(CookieConfig {
         name,
         attributes,
         login_attributes,
         expire,
         refresh,
-        login_expire: login_expire(settings, findings),
+        login_expire,
         login_limit: login_limit(settings),
     })
 }

@@ -36,12 +36,27 @@ pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteC
         force_json_errors: settings.flag("force_json_errors"),
         encode_state: settings.flag("encode_state"),
         auth_ok_status: auth_ok_status?,
-        banner: settings.some_text("banner"),
+        banner: banner(settings),
         footer: settings.some_text("footer"),
         show_debug_on_error: settings.flag("show_debug_on_error"),
         backend_logout_url,
         upstreams: settings.items("upstreams"),
     })
+}
+
+/// The default names the e-mail domains that may log in, where a list of them decides.
+fn banner(settings: &Settings) -> Option<String> {
+    let given = settings.some_text("banner");
+    let domains = settings.items("email_domains");
+    if given.is_some() || !settings.text("authenticated_emails_file").is_empty() {
+        return given;
+    }
+    match domains.as_slice() {
+        [] => None,
+        [one] if one == "*" => None,
+        [one] => Some(format!("Authenticate using {one}")),
+        several => Some(format!("Authenticate using one of the following domains: {}", several.join(", "))),
+    }
 }
 
 fn proxy_prefix(settings: &Settings, findings: &mut Findings) -> Option<String> {

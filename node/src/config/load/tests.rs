@@ -15,14 +15,14 @@ use crate::config::{Notice, NoticeLevel, PkceMode};
 
 const TSV: &str = include_str!("../testdata/oauth2-proxy-options.tsv");
 
-const SECRET: &str = "9f8e7d6c5b4a3928-1706f5e4d3c2b1a";
+const SECRET: &str = "9f8e7d6c5b4a3928.1706f5e4d3c2b1a";
 
 const BASE: [&str; 6] = [
     "--provider=oidc",
     "--oidc-issuer-url=https://id.test",
     "--client-id=c",
     "--client-secret=s",
-    "--cookie-secret=9f8e7d6c5b4a3928-1706f5e4d3c2b1a",
+    "--cookie-secret=9f8e7d6c5b4a3928.1706f5e4d3c2b1a",
     "--email-domain=*",
 ];
 

@@ -25,5 +25,6 @@ pub(super) const ROWS: &[Opt] = &[
         .help("Show username/password form when htpasswd_file is set")
         .later("Local users are not served yet."),
     Opt::oauth2_proxy("show_debug_on_error", "show-debug-on-error", Bool, "false")
-        .help("Show raw error on the error page"),
+        .help("Show raw error on the error page")
+        .later("Error pages never show more than what to do; the log has the reason."),
 ];

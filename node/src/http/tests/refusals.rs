@@ -95,7 +95,7 @@ async fn claims_that_cannot_be_kept_are_named() {
     let mut browser = Browser::default();
     let large = browser.log_in(&app, "alice:200000", "/").await;
     assert_eq!(large.status, StatusCode::FORBIDDEN);
-    assert!(large.body.contains("id_token"), "{}", large.body);
+    assert!(large.body.contains("ID token (200000)"), "{}", large.body);
     let broken = browser.log_in(&app, "ali%0Ace", "/").await;
     assert_eq!(broken.status, StatusCode::FORBIDDEN);
     assert!(broken.body.contains("cannot stand in an HTTP header"), "{}", broken.body);
@@ -187,10 +187,40 @@ async fn oversized_requests_are_refused_with_what_a_gateway_takes() {
 }
 
 #[actix_web::test]
-async fn a_rule_that_opens_goes_on_without_a_store() {
-    let bench = Bench::start(&["--skip-auth-preflight=true"]).await;
+async fn an_emptied_store_leaves_the_process_up_and_saying_so() {
+    let flags = ["--skip-auth-preflight=true"];
+    let bench = Bench::start(&flags).await;
+    let mut browser = Browser::default();
+    browser.log_in(&bench.app().await, "alice", "/").await;
+    let directory = bench.halt().await;
+    std::fs::remove_dir_all(directory.path().join("store")).expect("a store to lose");
+
+    let bench = Bench::restart(directory, &flags).await;
     let app = bench.app().await;
+    let ready = browser.get(&app, "/ready").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(ready.body.contains("emptied"), "{}", ready.body);
+    assert_eq!(browser.get(&app, "/ping").await.status, StatusCode::OK);
+    // It cannot know whether the session lives; somebody without a cookie has none for certain.
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(Browser::default().get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
     let preflight = TestRequest::with_uri(CHECK).method(actix_web::http::Method::OPTIONS);
-    assert_eq!(Browser::default().send(&app, preflight).await.status, StatusCode::ACCEPTED);
+    assert_eq!(browser.send(&app, preflight).await.status, StatusCode::ACCEPTED);
+    let out = browser.get(&app, "/oauth2/sign_out").await;
+    assert_eq!(out.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(out.set_cookies().is_empty(), "a sign-out that cannot commit keeps the cookie");
+    assert_eq!(browser.get(&app, "/oauth2/start").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn sessions_outlive_a_restart() {
+    let bench = Bench::start(&[]).await;
+    let mut browser = Browser::default();
+    browser.log_in(&bench.app().await, "alice", "/").await;
+    let bench = Bench::restart(bench.halt().await, &[]).await;
+    bench.until_ready().await;
+    let check = browser.get(&bench.app().await, CHECK).await;
+    assert_eq!((check.status, check.header("x-auth-request-user")), (StatusCode::ACCEPTED, Some("alice")));
     bench.stop().await;
 }

@@ -111,13 +111,45 @@ pub struct Bench {
     pub node: Node,
     /// Its provider.
     pub provider: Arc<FakeProvider>,
-    directory: tempfile::TempDir,
+    directory: Directory,
+}
+
+/// A data directory. A failed test keeps it: the store in it still runs, and ends the process when
+/// its files go, before the failure is reported.
+pub struct Directory(Option<tempfile::TempDir>);
+
+impl Directory {
+    /// Its path.
+    pub fn path(&self) -> &std::path::Path {
+        self.0.as_ref().expect("kept until the drop").path()
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.take().map(tempfile::TempDir::keep);
+        }
+    }
 }
 
 impl Bench {
     /// Starts a cluster of one with these flags besides the needed ones.
     pub async fn start(flags: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
+        let bench = Self::restart(Directory(Some(tempfile::tempdir().expect("a directory"))), flags).await;
+        bench.until_ready().await;
+        bench
+    }
+
+    /// Starts on a directory that was used before; does not wait until it is ready.
+    pub async fn restart(directory: Directory, flags: &[&str]) -> Self {
+        let store = std::fs::File::open(directory.path().join("store/db"));
+        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        while store.as_ref().is_ok_and(|db| db.try_lock().is_err()) {
+            assert!(std::time::Instant::now() < patience, "somebody still has the store open");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(store);
         let data = format!("--data-dir={}", directory.path().display());
         let mut all = vec![
             "--provider=oidc",
@@ -141,13 +173,11 @@ impl Bench {
         sources.provider = Some(Arc::clone(&provider) as Arc<dyn Provider>);
         sources.verifier = conclave_raft::Verify::InProcess;
         let node = Node::start(config, sources).await.expect("starts");
-        let bench = Self { node, provider, directory };
-        bench.until_ready().await;
-        bench
+        Self { node, provider, directory }
     }
 
-    /// Waits for the founding of the cluster of one.
-    async fn until_ready(&self) {
+    /// Waits for the founding of the cluster of one, or for its return.
+    pub async fn until_ready(&self) {
         let patience = std::time::Instant::now() + Duration::from_secs(20);
         while !self.node.service.unready_reasons().is_empty() {
             assert!(std::time::Instant::now() < patience, "not ready: {:?}", self.node.service.unready_reasons());
@@ -161,10 +191,15 @@ impl Bench {
         test::init_service(App::new().configure(move |config| http::configure(config, &service))).await
     }
 
+    /// Stops the node and keeps its directory.
+    pub async fn halt(self) -> Directory {
+        self.node.stop().await;
+        self.directory
+    }
+
     /// Stops it all.
     pub async fn stop(self) {
-        self.node.stop().await;
-        drop(self.directory);
+        drop(self.halt().await);
     }
 }
 
