@@ -179,8 +179,6 @@ impl RoundCell {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
     use crate::observer::NoObserver;
 
@@ -239,29 +237,22 @@ mod tests {
 
     #[test]
     fn no_reader_sees_halves_of_two_rounds() {
-        let cell = Arc::new(RoundCell::default());
-        let done = Arc::new(AtomicBool::new(false));
-        let readers: Vec<_> = (0..2)
-            .map(|_| {
-                let (cell, done) = (Arc::clone(&cell), Arc::clone(&done));
-                std::thread::spawn(move || {
-                    let mut seen = 0;
-                    while !done.load(Ordering::SeqCst) {
+        const READS: u64 = 20_000;
+        let (cell, seen) = (RoundCell::default(), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while seen.load(Ordering::SeqCst) < READS {
                         if let Some(read) = cell.get() {
                             assert_eq!(read.noted.as_millis(), read.index.get());
                             assert_eq!(read.leader_time.as_millis(), 2 * read.index.get());
-                            seen += 1;
+                            seen.fetch_add(1, Ordering::SeqCst);
                         }
                     }
-                    seen
-                })
-            })
-            .collect();
-        for number in 1..200_000 {
-            cell.put(round(number, 2 * number));
-        }
-        done.store(true, Ordering::SeqCst);
-        let seen: u64 = readers.into_iter().map(|reader| reader.join().expect("whole rounds")).sum();
-        assert!(seen > 0, "nothing was read while it was written");
+                });
+            }
+            // Goes on until enough was read while it was written.
+            (1..).take_while(|_| seen.load(Ordering::SeqCst) < READS).for_each(|n| cell.put(round(n, 2 * n)));
+        });
     }
 }

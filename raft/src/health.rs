@@ -14,7 +14,7 @@ const SAMPLES: usize = 16;
 const LOST_AFTER: u32 = 3;
 
 /// A clock further from the members' median than this is wrong.
-pub(crate) const MAX_DEVIATION_MS: i64 = 5_000;
+const MAX_DEVIATION_MS: i64 = 5_000;
 
 /// Clocks needed for a median that tells who is wrong: of two, neither can be blamed.
 const CLOCKS_FOR_MEDIAN: usize = 3;
@@ -137,6 +137,20 @@ impl Health {
         let middle = if low.abs() < high.abs() { low } else { high };
         Some(-middle)
     }
+
+    /// Whether this replica's clock is wrong. Once it was found so, too few clocks for a median do
+    /// not absolve it: only one that it agrees with does.
+    pub(crate) fn clock_is_off(&self, was_off: bool) -> bool {
+        match self.deviation_ms() {
+            Some(deviation) => deviation.abs() > MAX_DEVIATION_MS,
+            None => was_off && !self.agrees_with_any(),
+        }
+    }
+
+    fn agrees_with_any(&self) -> bool {
+        let peers = self.peers.read();
+        peers.values().filter_map(|peer| peer.offset_ms).any(|offset| offset.abs() <= MAX_DEVIATION_MS)
+    }
 }
 
 /// How far the peer's clock is ahead of ours; the answer travelled half the round trip.
@@ -189,6 +203,20 @@ mod tests {
         sound.answered(&name(1), pulse(60_000));
         sound.answered(&name(2), pulse(20));
         assert_eq!(sound.deviation_ms(), Some(-20));
+    }
+
+    #[test]
+    fn a_lost_peer_does_not_absolve_a_wrong_clock() {
+        let health = Health::default();
+        assert!(!health.clock_is_off(false));
+        health.answered(&name(1), pulse(60_000));
+        assert!(!health.clock_is_off(false), "of two clocks neither is to blame");
+        health.answered(&name(2), pulse(60_000));
+        assert!(health.clock_is_off(false));
+        (0..LOST_AFTER).for_each(|_| drop(health.missed(&name(1))));
+        assert!(health.clock_is_off(true), "the two that agreed are no longer heard");
+        health.answered(&name(2), pulse(100));
+        assert!(!health.clock_is_off(true), "it was put right");
     }
 
     #[test]

@@ -194,7 +194,7 @@ mod tests {
         let at_once = (0..10_000).take_while(|_| bucket.take(Boottime::from_millis(0))).count();
         assert_eq!(at_once, 500);
         assert!(!bucket.take(Boottime::from_millis(1)), "half a question");
-        assert!(bucket.take(Boottime::from_millis(4)), "one and a half");
-        assert!(!bucket.take(Boottime::from_millis(4)));
+        assert!(bucket.take(Boottime::from_millis(3)), "one and a half");
+        assert!(!bucket.take(Boottime::from_millis(3)));
     }
 }

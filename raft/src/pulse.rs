@@ -9,7 +9,7 @@ use conclave_proto::wire::{FrameKind, Ping, Versioned};
 use tokio::time::Instant;
 
 use crate::freshness::Age;
-use crate::health::{MAX_DEVIATION_MS, Pulse, Turn};
+use crate::health::{Pulse, Turn};
 use crate::identity::Peer;
 use crate::shared::Shared;
 use crate::status::StoreEvent;
@@ -78,7 +78,7 @@ pub(crate) struct Said {
 pub(crate) fn judge(shared: &Shared, said: &mut Said) {
     judge_links(shared, said);
     let deviation = shared.health.deviation_ms();
-    let off = deviation.is_some_and(|deviation| deviation.abs() > MAX_DEVIATION_MS);
+    let off = shared.health.clock_is_off(said.clock_off);
     if off != said.clock_off {
         said.clock_off = off;
         shared.flags.clock_off.store(off, Ordering::Release);

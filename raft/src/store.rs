@@ -260,7 +260,8 @@ impl ReplicatedStore {
         handover::run(&self.shared).await
     }
 
-    /// Stops Raft and the background work, makes everything durable and closes the disk.
+    /// Stops Raft and the background work and makes everything durable. The disk is closed once the
+    /// last clone and the last reader are dropped and the tasks under way have seen the end.
     pub async fn shutdown(&self) {
         self.shared.flags.stopping.store(true, Ordering::Release);
         for task in self.shared.tasks.lock().drain(..) {

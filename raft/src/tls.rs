@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(hex(digest(&SHA256, authority.certificate()).as_ref()), GOLDEN_AUTHORITY);
     }
 
-    const GOLDEN_AUTHORITY: &str = "GOLDEN";
+    const GOLDEN_AUTHORITY: &str = "51fe40c637a02d18350c091be1e2244e968873851c02d95c0510cf1acb147be0";
 
     #[test]
     fn a_leaf_names_one_peer_and_no_other() {
@@ -259,5 +259,6 @@ mod tests {
         assert!(synthetic.split('.').all(|label| label.len() <= 63));
     }
 
-    const GOLDEN_NAME: &str = "GOLDEN";
+    /// The first 16 bytes of the SHA-256 of `conclave-0.peers:4181`.
+    const GOLDEN_NAME: &str = "p2c25a43d6a4c5a452acacb977d7db360.peer.conclave.internal";
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conclave_proto::id::PeerName;
@@ -12,7 +11,7 @@ use conclave_raft::{PeerService, ReplicatedStore};
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -62,15 +61,15 @@ impl Net {
 struct Serving {
     acceptor: TlsAcceptor,
     service: PeerService,
-    /// Counts restarts: a process that ends takes its connections with it.
-    life: u64,
+    /// Closed when the replica stops: a process that ends takes its connections with it.
+    life: watch::Receiver<()>,
 }
 
 /// Keeps a replica's address through its restarts.
 pub struct Listener {
     pub name: PeerName,
     serving: Arc<Mutex<Option<Serving>>>,
-    lives: AtomicU64,
+    life: Mutex<Option<watch::Sender<()>>>,
 }
 
 impl Listener {
@@ -79,12 +78,13 @@ impl Listener {
         let name = PeerName::parse(&socket.local_addr().expect("bound").to_string()).expect("an address");
         let serving: Arc<Mutex<Option<Serving>>> = Arc::default();
         tokio::spawn(accept(socket, name.clone(), Arc::clone(&serving), net));
-        Self { name, serving, lives: AtomicU64::new(0) }
+        Self { name, serving, life: Mutex::default() }
     }
 
     /// Lets that replica answer.
     pub fn serve(&self, store: &ReplicatedStore) {
-        let life = self.lives.fetch_add(1, Ordering::SeqCst);
+        let (alive, life) = watch::channel(());
+        *self.life.lock() = Some(alive);
         let acceptor = TlsAcceptor::from(store.peer_tls());
         *self.serving.lock() = Some(Serving { acceptor, service: store.peer_service(), life });
     }
@@ -92,6 +92,7 @@ impl Listener {
     /// Nobody answers.
     pub fn refuse(&self) {
         *self.serving.lock() = None;
+        *self.life.lock() = None;
     }
 }
 
@@ -100,10 +101,15 @@ async fn accept(socket: TcpListener, name: PeerName, serving: Arc<Mutex<Option<S
         let Ok((stream, _)) = socket.accept().await else {
             return;
         };
-        let (name, serving, net) = (name.clone(), Arc::clone(&serving), Arc::clone(&net));
+        let (name, net) = (name.clone(), Arc::clone(&net));
+        let Some(serving) = serving.lock().clone() else { continue };
+        let mut life = serving.life.clone();
         tokio::spawn(async move {
-            // A broken connection is what the other end must cope with.
-            let _ = serve_connection(stream, &name, &serving, &net).await;
+            tokio::select! {
+                // A broken connection is what the other end must cope with.
+                _ = serve_connection(stream, &name, &serving, &net) => {}
+                _ = life.changed() => {}
+            }
         });
     }
 }
@@ -111,14 +117,10 @@ async fn accept(socket: TcpListener, name: PeerName, serving: Arc<Mutex<Option<S
 async fn serve_connection(
     stream: TcpStream,
     name: &PeerName,
-    serving: &Mutex<Option<Serving>>,
+    Serving { acceptor, service, .. }: &Serving,
     net: &Net,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let accepted = serving.lock().clone();
-    let Some(Serving { acceptor, service, life }) = accepted else {
-        return Ok(());
-    };
     let stream = match net.delay(name) {
         Some(one_way) => delayed(stream, one_way),
         None => Box::new(stream),
@@ -129,8 +131,7 @@ async fn serve_connection(
     let mut stream = BufStream::new(tls);
     while let Some(body) = read_request(&mut stream).await? {
         let head = Frame::decode_head(&body).ok().map(|(head, _)| head);
-        let lives = serving.lock().as_ref().is_some_and(|serving| serving.life == life);
-        if !lives || head.is_some_and(|head| net.swallows(&head, name)) {
+        if head.is_some_and(|head| net.swallows(&head, name)) {
             return Ok(());
         }
         let answer = service.serve(&certificate, &body).await;

@@ -187,6 +187,10 @@ impl Replica {
         let secret = |literal: &String| CookieSecret::parse(literal).expect("long enough");
         let secrets = self.plan.secrets.iter().map(secret).collect();
         let dir = self.dir.path().to_path_buf();
+        // The tasks of a replica that stopped may hold its store for another moment.
+        if let Ok(db) = std::fs::File::open(dir.join("store/db")) {
+            until("nobody has the store open", || db.try_lock().is_ok()).await;
+        }
         let mut config = StoreConfig::new(dir, self.name.clone(), self.peers.clone(), secrets);
         config.timeouts = self.plan.timeouts;
         config.max_staleness = self.plan.max_staleness;
