@@ -1,5 +1,7 @@
 //! The store's sizes: every bound that keeps sled's unsynced paths out of use, with its reason.
 
+use conclave_proto::command::MAX_CHANGE_BYTES;
+
 /// sled's segment size, the largest it takes: an item over a quarter of it goes to a blob file
 /// that sled never syncs.
 pub const SEGMENT_BYTES: usize = 16 * 1024 * 1024;
@@ -16,8 +18,12 @@ const _: () = assert!(
 );
 
 /// Most bytes of rows, of all trees together, between two syncs. sled takes sync_file_range for
-/// stable, which is harmless only while what lies between two real syncs is far less than a segment.
-pub const MAX_UNSYNCED_BYTES: usize = 2 * 1024 * 1024;
+/// stable, which is harmless while what lies between two real syncs is less than a segment. It
+/// writes whole leaves again and again: with the largest rows up to eight times the rows' bytes, so
+/// that 2 MiB of them came to nearly a segment, and this to about three quarters of one.
+pub const MAX_UNSYNCED_BYTES: usize = 1280 * 1024;
+
+const _: () = assert!(MAX_CHANGE_BYTES + MAX_ROW_BYTES < MAX_UNSYNCED_BYTES, "what one entry changes fits");
 
 /// Most bytes of one sled batch of log or snapshot rows, so that several writers share the bound.
 pub const WRITE_STEP_BYTES: usize = 512 * 1024;
