@@ -4,13 +4,14 @@ pub mod listeners;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Addr, System};
 use actix_web::dev::ServerHandle;
 use conclave_proto::time::{Clock, Entropy};
 use conclave_raft::open::OpenError as StorageOpenError;
 use conclave_raft::{
-    OpenError, PeerService, ReplicatedStore, SnapshotLimits, StoreConfig, StoreObserver, Timeouts, Verify,
+    OpenError, PeerService, Readiness, ReplicatedStore, SnapshotLimits, StoreConfig, StoreObserver, Timeouts, Verify,
 };
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -30,6 +31,12 @@ use crate::opened::MAX_OPENED_BYTES;
 
 /// Name of the directory beside the store that keeps the provider's last good metadata and keys.
 const PROVIDER_CACHE: &str = "provider";
+
+/// How long a cluster of one may take to found itself before its service is open to requests.
+const ALONE_READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it has.
+const READINESS_LOOK: Duration = Duration::from_millis(5);
 
 /// Why the process cannot start.
 #[derive(Debug, Error)]
@@ -164,6 +171,9 @@ impl Node {
             listeners::metrics(address, &service, &mut front)?;
         }
         let supervisor = start_actors(&service);
+        if config.cluster.peers.is_empty() {
+            wait_for_itself(&service).await;
+        }
         let public_addresses = listeners::public(&service, &mut front)?;
         for address in &public_addresses {
             info!(%address, "serving");
@@ -268,6 +278,20 @@ fn start_peering(config: &Config, cluster: &Cluster) -> Result<(Option<ServerHan
     };
     store.run();
     Ok(started)
+}
+
+/// A cluster of one needs nobody else to be ready: who starts it and asks at once gets an answer,
+/// not a 503. A store that cannot be opened, or one that takes long, is no reason to stay silent.
+async fn wait_for_itself(service: &Service) {
+    let Some(store) = service.store() else { return };
+    let ready = async {
+        while store.readiness() != Readiness::Ready {
+            tokio::time::sleep(READINESS_LOOK).await;
+        }
+    };
+    if tokio::time::timeout(ALONE_READY_WITHIN, ready).await.is_err() {
+        warn!("not ready yet: listening all the same");
+    }
 }
 
 fn start_actors(service: &Arc<Service>) -> Addr<Supervisor> {

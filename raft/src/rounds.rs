@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conclave_proto::id::LogIndex;
+use conclave_proto::id::{LogIndex, NodeId};
 use conclave_proto::time::{Clock, Timestamp};
 use conclave_proto::wire::ReadIndexAnswer;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::leader::Raft;
+use crate::log_store::LogStore;
 use crate::state::StateHandle;
 
 /// Questions that may wait for the next round. Each replica asks one for its freshness at a time;
@@ -27,6 +28,28 @@ pub(crate) enum RoundError {
     Busy,
 }
 
+/// A leadership that a restart interrupts and openraft takes up again in the same term, without an
+/// election. Its read index then begins at the applied entry, although later ones in its log may have
+/// been committed and acknowledged before the restart: a read must wait for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    term: u64,
+    last_log: u64,
+}
+
+impl Resumed {
+    /// What the disk says before the core starts on it.
+    pub(crate) fn of(log: &LogStore, me: NodeId) -> Option<Self> {
+        let vote = log.vote().filter(|vote| vote.committed && vote.leader_id.node_id == me.get())?;
+        Some(Self { term: vote.leader_id.term, last_log: log.last_index() })
+    }
+
+    /// The index to wait for in a round that began in that term.
+    fn floor(resumed: Option<Self>, term: u64) -> u64 {
+        resumed.filter(|resumed| resumed.term == term).map_or(0, |resumed| resumed.last_log)
+    }
+}
+
 type Asker = oneshot::Sender<Result<ReadIndexAnswer, RoundError>>;
 
 /// Asks for rounds.
@@ -37,10 +60,16 @@ pub(crate) struct Rounds {
 
 impl Rounds {
     /// Starts the one task that runs rounds.
-    pub(crate) fn start(raft: Raft, state: StateHandle, clock: Arc<dyn Clock>, limit: Duration) -> Self {
+    pub(crate) fn start(
+        raft: Raft,
+        state: StateHandle,
+        clock: Arc<dyn Clock>,
+        limit: Duration,
+        resumed: Option<Resumed>,
+    ) -> Self {
         let round = move || {
             let (raft, state, clock) = (raft.clone(), state.clone(), Arc::clone(&clock));
-            async move { confirm(&raft, &state, &*clock, limit).await }
+            async move { confirm(&raft, &state, &*clock, limit, resumed).await }
         };
         Self::with(round)
     }
@@ -87,8 +116,11 @@ async fn confirm(
     state: &StateHandle,
     clock: &dyn Clock,
     limit: Duration,
+    resumed: Option<Resumed>,
 ) -> Result<ReadIndexAnswer, RoundError> {
     let leader_time = leader_time(state, clock);
+    // Before the round: a later term would begin with an entry of its own.
+    let floor = Resumed::floor(resumed, raft.metrics().borrow().current_term);
     let asked = tokio::time::timeout(limit, raft.get_read_log_id()).await;
     let (read, _applied) = match asked {
         Ok(Ok(answer)) => answer,
@@ -98,7 +130,7 @@ async fn confirm(
         }
         Err(_elapsed) => return Err(RoundError::NoQuorum),
     };
-    let index = read.map_or(0, |id| id.index);
+    let index = read.map_or(0, |id| id.index).max(floor);
     let term = raft.metrics().borrow().current_term;
     Ok(ReadIndexAnswer { index: LogIndex::new(index), term, leader_time })
 }
@@ -116,6 +148,13 @@ mod tests {
 
     fn answer(term: u64) -> ReadIndexAnswer {
         ReadIndexAnswer { index: LogIndex::new(1), term, leader_time: Timestamp::ZERO }
+    }
+
+    #[test]
+    fn only_a_resumed_term_has_a_floor() {
+        let resumed = Some(Resumed { term: 3, last_log: 14 });
+        assert_eq!([2, 3, 4].map(|term| Resumed::floor(resumed, term)), [0, 14, 0]);
+        assert_eq!(Resumed::floor(None, 3), 0);
     }
 
     #[tokio::test]

@@ -31,7 +31,7 @@ use crate::network::Network;
 use crate::open::{Storage, StorageGuard, StorageOptions};
 use crate::reader::SessionReader;
 use crate::receive_snapshot::Incoming;
-use crate::rounds::Rounds;
+use crate::rounds::{Resumed, Rounds};
 use crate::rpc::PeerService;
 use crate::shared::{EVENTS, Flags, Shared};
 use crate::status::{HandOver, Readiness, Status, StoreEvent};
@@ -78,6 +78,7 @@ impl ReplicatedStore {
         let transport = Arc::new(Transport::new(Arc::clone(&identity), Arc::clone(&tls), Arc::clone(&clock))?);
         let network = Network::new(Arc::clone(&transport), config.timeouts.heartbeat.as_duration());
         let Storage { node_id, log, machine, index, state, flusher, meta, inbox, space, guard } = storage;
+        let resumed = Resumed::of(&log, node_id);
         let raft = Raft::new(node_id.get(), raft_config, network, log.clone(), machine)
             .await
             .map_err(|error| OpenError::Core(error.to_string()))?;
@@ -89,7 +90,7 @@ impl ReplicatedStore {
             config.max_staleness,
             config.fail_open_max,
         ));
-        let rounds = Rounds::start(raft.clone(), state.clone(), Arc::clone(&clock), question.as_duration());
+        let rounds = Rounds::start(raft.clone(), state.clone(), Arc::clone(&clock), question.as_duration(), resumed);
         let misses = Misses::new(
             leaders.clone(),
             Arc::clone(&transport),

@@ -67,6 +67,15 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
         });
         cookies.dedup();
     }
+    let is_page = |headers: &Map<String, Value>| {
+        headers.get("content-type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with("text/html"))
+    };
+    if let Some(Value::Object(headers)) = soft.get_mut("headers") {
+        if is_page(headers) {
+            // Pages of ours forbid sniffing; see docs/differences.md.
+            headers.remove("x-content-type-options");
+        }
+    }
     if let Some(Value::Array(forms)) = soft.get_mut("forms") {
         let action = |form: &Value| form["action"].as_str().unwrap_or_default().split('?').next().map(str::to_owned);
         let mut actions: Vec<Value> = forms.iter().map(|form| json!(action(form))).collect();
