@@ -15,7 +15,7 @@ use crate::status::HandOver;
 /// Longest wait for followers to have the last entry.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(2);
 
-/// Longest wait for the last follower once another has the last entry.
+/// Longest wait for the last follower once another has the last entry, and for any to be heard of.
 const STRAGGLER_LIMIT: Duration = Duration::from_millis(300);
 
 /// Between one follower's candidature and the next: with five members one vote may not be enough,
@@ -42,11 +42,13 @@ pub(crate) async fn run(shared: &Arc<Shared>) -> HandOver {
 }
 
 async fn while_paused(shared: &Arc<Shared>) -> HandOver {
+    if shared.leaders.members().membership().voter_ids().count() <= 1 {
+        return HandOver::Alone;
+    }
     let last_log = shared.leaders.last_log();
     let caught_up = caught_up_voters(shared, last_log).await;
     if caught_up.is_empty() {
-        let voters = shared.leaders.members().membership().voter_ids().count();
-        return if voters <= 1 { HandOver::Alone } else { HandOver::NobodyLed };
+        return HandOver::NobodyLed;
     }
     let asked = async {
         // In ascending order: of two candidates in one term the higher id wins.
@@ -78,7 +80,9 @@ async fn caught_up_voters(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
     let begun = tokio::time::Instant::now();
     loop {
         let (voters, caught_up) = (reachable_voters(shared), voters_at(shared, last_log));
-        let enough = caught_up.len() == voters || (!caught_up.is_empty() && begun.elapsed() > STRAGGLER_LIMIT);
+        // Right after a start nobody was heard of yet, although somebody may be there.
+        let settled = begun.elapsed() > STRAGGLER_LIMIT;
+        let enough = (voters > 0 && caught_up.len() == voters) || (settled && (voters == 0 || !caught_up.is_empty()));
         if enough || begun.elapsed() > CATCH_UP_LIMIT {
             return caught_up;
         }

@@ -52,6 +52,8 @@ pub struct Status {
     pub last_log: LogIndex,
     /// The last entry known to be committed; the read index of the last round.
     pub committed: LogIndex,
+    /// The last entry that was purged from the log, for a snapshot holds it.
+    pub purged: LogIndex,
     /// How old this replica's knowledge is; none if it never reached a leader since its start.
     pub fresh_age: Option<Ttl>,
     /// Whether it has once had everything that was acknowledged before its start.

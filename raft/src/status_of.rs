@@ -23,6 +23,7 @@ pub(crate) fn status(shared: &Shared) -> Status {
         applied: shared.index.applied(),
         last_log: LogIndex::new(metrics.last_log_index.unwrap_or(0)),
         committed: shared.freshness.last().map_or(LogIndex::new(0), |round| round.index),
+        purged: LogIndex::new(metrics.purged.map_or(0, |id| id.index)),
         fresh_age: shared.freshness.passed(),
         caught_up: shared.flags.caught_up.load(Ordering::Acquire),
         members: members(shared),

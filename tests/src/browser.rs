@@ -8,6 +8,7 @@ use reqwest::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, USER_AGENT};
 use url::Url;
 
 use crate::Failure;
+use crate::corpus::normal::attribute;
 use crate::http::{self, Answer};
 use crate::jar::Jar;
 
@@ -131,8 +132,9 @@ impl Robot {
             let Some(next) = answer.location() else { return Err("a redirect without a Location".into()) };
             return Ok(Some(self.get(&next).await?));
         }
-        let Some(action) = login_form(answer) else { return Ok(None) };
-        let form = [("username".to_owned(), self.user.clone()), ("password".to_owned(), self.user.clone())];
+        let Some((action, hidden)) = login_form(answer) else { return Ok(None) };
+        let mut form = vec![("username".to_owned(), self.user.clone()), ("password".to_owned(), self.user.clone())];
+        form.extend(hidden);
         Ok(Some(self.send(Method::POST, &action, Some(&form), &[]).await?))
     }
 }
@@ -143,15 +145,17 @@ pub fn authority_of(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Where the page's login form goes, if it has one.
-fn login_form(answer: &Answer) -> Option<Url> {
+/// Where the page's login form goes, if it has one, and its hidden fields.
+fn login_form(answer: &Answer) -> Option<(Url, Vec<(String, String)>)> {
     let page = &answer.body;
     if answer.status != 200 || !page.contains("name=\"password\"") && !page.contains("name='password'") {
         return None;
     }
-    let form = &page[page.find("<form")?..];
-    let form = &form[..form.find('>')?];
-    let action = form.split_once("action=\"")?.1;
-    let action = action[..action.find('"')?].replace("&amp;", "&");
-    answer.url.join(&action).ok()
+    let form = page[page.find("<form")?..].split("</form>").next()?;
+    let head = &form[..form.find('>')?];
+    let hidden = form.split("<input").skip(1).filter(|tag| attribute(tag, "type") == Some("hidden"));
+    let fields =
+        hidden.filter_map(|tag| Some((attribute(tag, "name")?.to_owned(), attribute(tag, "value")?.to_owned())));
+    let action = attribute(head, "action")?.replace("&amp;", "&");
+    Some((answer.url.join(&action).ok()?, fields.collect()))
 }

@@ -14,6 +14,9 @@ use conclave_tests::world::World;
 
 const PEOPLE: usize = 8;
 
+/// Further rounds of logins until the log is longer than what is kept behind a snapshot.
+const MOST_ROUNDS: usize = 10;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn snapshot_install() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("snapshot_install", 2000, 240, "logins");
@@ -22,8 +25,18 @@ async fn snapshot_install() -> Result<(), Failure> {
     let people = world.people(PEOPLE).await?;
     let away = (world.cluster.leader().await? + 1) % 3;
     world.cluster.replicas[away].kill();
-    let (mut logins, people) = log_in(&world, people, away, scenario.count() / PEOPLE, None).await?;
+    let (mut logins, mut people) = log_in(&world, people, away, scenario.count() / PEOPLE, None).await?;
     let leader = world.cluster.leader().await?;
+    // How many entries so many logins make depends on how they fall into batches.
+    for _ in 0..MOST_ROUNDS {
+        let status = world.cluster.replicas[leader].admin("/status").await?;
+        if status["purged"].as_u64() > Some(0) {
+            break;
+        }
+        let more = log_in(&world, people, away, scenario.count() / PEOPLE, None).await?;
+        logins.extend(more.0);
+        people = more.1;
+    }
     until("a purged log", Duration::from_secs(30), || async {
         let status = world.cluster.replicas[leader].admin("/status").await.ok()?;
         (status["purged"].as_u64()? > 0).then_some(())
@@ -41,8 +54,8 @@ async fn snapshot_install() -> Result<(), Failure> {
     let back = begun.elapsed();
     logins.extend(under_load?.0);
     let status = world.cluster.replicas[away].admin("/status").await?;
-    let snapshot = status["snapshot"].as_u64().unwrap_or_default();
-    assert!(snapshot > 0, "the replica came back by a snapshot: {status}");
+    let installed = status["snapshots_installed"].as_u64().unwrap_or_default();
+    assert!(installed > 0, "the replica came back by a snapshot: {status}");
     let (index, hash) = world.cluster.wait_equal_hashes(Duration::from_secs(30)).await?;
     let asker = Asker::default();
     for login in &logins {

@@ -91,9 +91,12 @@ pub(super) fn parse(args: &[String]) -> Result<Command, InvalidArguments> {
         };
         match name {
             "--help" | "-h" => return Ok(Command::Help),
-            APP_PORT => options.app_port = port(APP_PORT, value.or(rest.next().map(String::as_str)), HIGHEST_APP_PORT)?,
-            BASE_PORT => {
-                options.base_port = port(BASE_PORT, value.or(rest.next().map(String::as_str)), HIGHEST_BASE_PORT)?;
+            APP_PORT | BASE_PORT => {
+                let value = value.or_else(|| rest.next().map(String::as_str));
+                match name {
+                    APP_PORT => options.app_port = port(APP_PORT, value, HIGHEST_APP_PORT)?,
+                    _ => options.base_port = port(BASE_PORT, value, HIGHEST_BASE_PORT)?,
+                }
             }
             _ => return Err(InvalidArguments::Unknown(arg.clone())),
         }
@@ -119,6 +122,8 @@ mod tests {
     fn ports_are_read_in_both_forms() {
         let options = Options { app_port: 5000, base_port: 6000 };
         assert_eq!(parsed(&["--app-port", "5000", "--base-port=6000"]), Ok(Command::Run(options)));
+        let options = Options { app_port: 5000, base_port: 6000 };
+        assert_eq!(parsed(&["--app-port=5000", "--base-port", "6000"]), Ok(Command::Run(options)));
         assert_eq!(parsed(&[]), Ok(Command::Run(Options::default())));
         assert_eq!(parsed(&["--help"]), Ok(Command::Help));
     }

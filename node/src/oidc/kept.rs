@@ -59,6 +59,7 @@ impl KeptFile {
     pub(super) fn write(&self, documents: Documents) -> io::Result<()> {
         let contents = Contents { version: VERSION, issuer: self.issuer.clone(), documents };
         let aside = self.path.with_extension("json.new");
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let mut file = fs::File::create(&aside)?;
         file.write_all(&serde_json::to_vec(&contents)?)?;
         file.sync_all()?;

@@ -12,7 +12,7 @@ pub struct SplitUrl<'u> {
     pub uri: &'u str,
 }
 
-/// Splits `scheme://host[:digits]/uri`; anything else is nothing.
+/// Splits `scheme://host[:port]/uri`; anything else is nothing.
 pub fn split_url(whole: &str) -> Option<SplitUrl<'_>> {
     let (scheme, rest) = whole.split_once("://")?;
     if !matches!(scheme, "http" | "https") {
@@ -22,13 +22,14 @@ pub fn split_url(whole: &str) -> Option<SplitUrl<'_>> {
     (is_host(host) && is_uri(uri)).then_some(SplitUrl { scheme, host, uri })
 }
 
-/// Whether this is `host` or `host:digits` of host characters.
+/// Whether this is `host` or `host:port` of host characters.
 pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let port_fits = port.is_none_or(|port| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let port_fits = port.is_none_or(is_port);
     let name_fits = match name.strip_prefix('[').and_then(|name| name.strip_suffix(']')) {
         Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
