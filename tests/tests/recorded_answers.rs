@@ -1,6 +1,6 @@
 //! Every recorded answer of a real oauth2-proxy, held against Conclave.
 //!
-//! `CORPUS=all` plays every scenario; otherwise a third is played, another third each day. `OAUTH2_PROXY=PATH` plays
+//! `SCALE=1` plays every scenario; otherwise a third is played, another third each day. `OAUTH2_PROXY=PATH` plays
 //! a real oauth2-proxy instead. `ONLY=TEXT` plays the scenarios whose name contains it.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use conclave_tests::corpus::differs::{self, Table};
 use conclave_tests::corpus::mentions::Options;
 use conclave_tests::corpus::player::{Stage, Subject};
 use conclave_tests::corpus::scenario::{self, Scenario};
-use conclave_tests::{repository, target_dir};
+use conclave_tests::{report, repository, target_dir};
 use serde_json::Value;
 
 /// Scenarios wait for processes more than they compute: more players than cores pay off.
@@ -120,15 +120,19 @@ impl Judge {
     }
 }
 
-fn chosen() -> Vec<Scenario> {
+fn all() -> Vec<Scenario> {
     let folder = repository().join("tests/corpus");
     let files = ["auth.json", "browser.json", "config.json"];
-    let all = files.iter().flat_map(|file| scenario::load(&folder.join(file)).scenarios);
+    files.iter().flat_map(|file| scenario::load(&folder.join(file)).scenarios).collect()
+}
+
+fn chosen(all: Vec<Scenario>, whole: bool) -> Vec<Scenario> {
     let only = std::env::var("ONLY").ok();
-    let whole = only.is_some() || std::env::var("CORPUS").is_ok_and(|which| which == "all");
+    let whole = whole || only.is_some();
     let day = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
     let third = usize::try_from(day % 3).unwrap_or(0);
-    all.enumerate()
+    all.into_iter()
+        .enumerate()
         .filter(|(index, _)| whole || index % 3 == third)
         .map(|(_, scenario)| scenario)
         .filter(|scenario| only.as_ref().is_none_or(|text| scenario.name.contains(text)))
@@ -147,7 +151,10 @@ fn subject() -> Subject {
 
 #[test]
 fn recorded_answers() {
-    let (subject, scenarios) = (subject(), chosen());
+    let all = all();
+    let mut row = report::Scenario::begin("recorded_answers", all.len(), all.len() / 3, "scenarios");
+    let whole = row.count() >= all.len();
+    let (subject, scenarios) = (subject(), chosen(all, whole));
     let judge = Judge::load(subject.ours);
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -166,10 +173,11 @@ fn recorded_answers() {
             });
         }
     });
-    report(verdicts.into_inner().expect("no player panics"));
+    tell(&mut row, verdicts.into_inner().expect("no player panics"));
+    row.passed();
 }
 
-fn report(verdicts: Vec<(String, Verdict)>) {
+fn tell(row: &mut report::Scenario, verdicts: Vec<(String, Verdict)>) {
     let (mut passed, mut by_design, mut later, mut failed) = (0, 0, 0, 0);
     for (name, verdict) in &verdicts {
         match verdict {
@@ -183,8 +191,7 @@ fn report(verdicts: Vec<(String, Verdict)>) {
         }
     }
     let played = verdicts.len();
-    println!(
-        "recorded answers: {played} scenarios, {passed} passed, {by_design} different by design, {later} later, {failed} failed"
-    );
+    let counts = format!("{played}, {passed} passed, {by_design} different by design, {later} later, {failed} failed");
+    row.figure("played", counts);
     assert_eq!(failed, 0, "answers differ from the recorded ones");
 }
