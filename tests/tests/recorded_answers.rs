@@ -139,6 +139,11 @@ fn chosen(all: Vec<Scenario>, whole: bool) -> Vec<Scenario> {
         .collect()
 }
 
+/// Several runs on one machine need ports apart: `CORPUS_PORT`.
+fn first_port() -> u16 {
+    std::env::var("CORPUS_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(FIRST_PORT)
+}
+
 fn subject() -> Subject {
     match std::env::var_os("OAUTH2_PROXY") {
         Some(path) => Subject { program: PathBuf::from(path), ours: false },
@@ -159,7 +164,7 @@ fn recorded_answers() {
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for player in 0..PLAYERS {
-            let base = FIRST_PORT + 10 * u16::try_from(player).expect("few players");
+            let base = first_port() + 10 * u16::try_from(player).expect("few players");
             let (subject, judge, next, verdicts, scenarios) = (&subject, &judge, &next, &verdicts, &scenarios);
             scope.spawn(move || {
                 let stage = Stage::new(subject.clone(), &repository().join("tests/corpus/provider"), base);
