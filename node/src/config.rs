@@ -19,6 +19,7 @@ pub mod docs;
 mod duration;
 mod file;
 mod flags;
+pub mod headers;
 pub mod help;
 pub mod listen;
 pub mod load;
@@ -30,6 +31,7 @@ mod settings;
 pub mod table;
 mod value;
 
+pub use headers::HeaderConfig;
 pub use listen::ListenAddress;
 pub use problem::ConfigError;
 pub use secret::{Secret, SecretSource, SecretUnreadable};
@@ -265,38 +267,6 @@ impl CookieConfig {
     /// `Max-Age` of the session cookie; `None` = until the browser closes.
     pub fn max_age(&self) -> Option<Ttl> {
         (self.expire != Ttl::ZERO).then_some(self.expire)
-    }
-}
-
-/// What answers and upstream requests carry about a session.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderConfig {
-    /// `X-Auth-Request-User`, `-Email`, `-Preferred-Username`, `-Groups` on answers.
-    pub set_xauthrequest: bool,
-    /// With `set_xauthrequest`, `X-Auth-Request-Access-Token`; upstream, `X-Forwarded-Access-Token`.
-    pub pass_access_token: bool,
-    /// `Authorization: Bearer <ID token>` on answers.
-    pub set_authorization_header: bool,
-    /// The same on upstream requests.
-    pub pass_authorization_header: bool,
-    /// `Authorization: Basic` on answers.
-    pub set_basic_auth: bool,
-    /// `Authorization: Basic` and user headers on upstream requests.
-    pub pass_basic_auth: bool,
-    /// User headers on upstream requests.
-    pub pass_user_headers: bool,
-    /// E-mail in place of the user in `X-Forwarded-User` and Basic.
-    pub prefer_email_to_user: bool,
-    /// Password half of Basic.
-    pub basic_auth_password: Option<Secret<String>>,
-    /// Take a client's own copies of injected headers away.
-    pub skip_auth_strip_headers: bool,
-}
-
-impl HeaderConfig {
-    /// Whether sessions need to keep the access token.
-    pub fn uses_access_token(&self) -> bool {
-        self.pass_access_token
     }
 }
 

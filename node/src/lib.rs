@@ -8,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod dev;
 pub mod http;
+pub mod inject;
 pub mod metrics;
 pub mod oidc;
 pub mod opened;

@@ -5,84 +5,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use actix_web::http::header::{self, HeaderName, HeaderValue};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use conclave_proto::id::{Generation, SessionKey};
-use conclave_proto::session::{Identity, SessionBody};
+use conclave_proto::session::Identity;
 use conclave_proto::ticket::{Ticket, TicketSecret};
 use parking_lot::Mutex;
-use thiserror::Error;
 
-use crate::config::HeaderConfig;
+use crate::inject::{InjectedHeaders, head_bytes};
 
 /// Most bytes of opened sessions kept: about 50 000 without tokens, 15 000 with.
 pub const MAX_OPENED_BYTES: usize = 64 * 1024 * 1024;
 
 /// What one entry weighs besides its texts: map, queue and allocation overhead.
 const ENTRY_OVERHEAD: usize = 512;
-
-/// A response head larger than this does not fit into nginx's default `proxy_buffer_size` of 4 KiB
-/// together with its own lines, and the user would see a 500.
-pub const NGINX_HEAD_BUDGET: usize = 3800;
-
-static USER: HeaderName = HeaderName::from_static("x-auth-request-user");
-static EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
-static PREFERRED_USERNAME: HeaderName = HeaderName::from_static("x-auth-request-preferred-username");
-static GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
-static ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-auth-request-access-token");
-static GAP_AUTH: HeaderName = HeaderName::from_static("gap-auth");
-
-/// A claim whose value cannot stand in a header: a control character would end or forge one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the value of {claim} has characters that cannot stand in an HTTP header")]
-pub struct Unprintable {
-    /// Which one, by its name in the configuration's terms.
-    pub claim: &'static str,
-}
-
-/// Headers of an answer that lets a session through.
-pub type AnswerHeaders = Vec<(HeaderName, HeaderValue)>;
-
-/// Builds what an allowed answer says about a session. Empty claims give no header.
-pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<AnswerHeaders, Unprintable> {
-    let identity = &body.identity;
-    let mut headers = AnswerHeaders::new();
-    let mut put = |name: &HeaderName, claim: &'static str, value: &str| {
-        if value.is_empty() {
-            return Ok(());
-        }
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| Unprintable { claim })?;
-        headers.push((name.clone(), value));
-        Ok(())
-    };
-    if settings.set_xauthrequest {
-        put(&USER, "sub", &identity.user)?;
-        put(&EMAIL, "email", &identity.email)?;
-        put(&PREFERRED_USERNAME, "preferred_username", &identity.preferred_username)?;
-        put(&GROUPS, "groups", &identity.groups.join(","))?;
-        if settings.pass_access_token {
-            put(&ACCESS_TOKEN, "access_token", &body.access_token)?;
-        }
-    }
-    if settings.set_authorization_header && !body.id_token.is_empty() {
-        put(&header::AUTHORIZATION, "id_token", &format!("Bearer {}", body.id_token))?;
-    }
-    if let (true, Some(password)) = (settings.set_basic_auth, &settings.basic_auth_password) {
-        let by_email = settings.prefer_email_to_user && !identity.email.is_empty();
-        let name = if by_email { &identity.email } else { &identity.user };
-        let credentials = STANDARD.encode(format!("{name}:{}", password.expose()));
-        put(&header::AUTHORIZATION, "sub", &format!("Basic {credentials}"))?;
-    }
-    let who = if identity.email.is_empty() { &identity.user } else { &identity.email };
-    put(&GAP_AUTH, "email", who)?;
-    Ok(headers)
-}
-
-/// Bytes that these headers take in a response head.
-pub fn head_bytes(headers: &AnswerHeaders) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
 
 /// A session whose body was opened by a ticket.
 pub struct Opened {
@@ -93,12 +27,12 @@ pub struct Opened {
     /// Who it is.
     pub identity: Identity,
     /// What an allowed answer carries.
-    pub headers: AnswerHeaders,
+    pub headers: InjectedHeaders,
 }
 
 impl Opened {
     /// Keeps what the answers need of an opened body; tokens only inside `headers`.
-    pub fn new(ticket: &Ticket, generation: Generation, identity: Identity, headers: AnswerHeaders) -> Self {
+    pub fn new(ticket: &Ticket, generation: Generation, identity: Identity, headers: InjectedHeaders) -> Self {
         let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
         let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
         let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers);
@@ -189,6 +123,7 @@ impl OpenedSessions {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
     use conclave_proto::id::Epoch;
     use conclave_proto::time::Timestamp;
 
@@ -199,61 +134,9 @@ mod tests {
     }
 
     fn opened(ticket: &Ticket) -> Arc<Opened> {
-        let headers = vec![(USER.clone(), HeaderValue::from_static("alice"))];
+        let name = HeaderName::from_static("x-auth-request-user");
+        let headers = vec![(name, HeaderValue::from_static("alice"))];
         Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), headers))
-    }
-
-    fn body() -> SessionBody {
-        SessionBody {
-            identity: Identity {
-                user: "u1".to_owned(),
-                email: "u1@example.test".to_owned(),
-                groups: vec!["a,b".to_owned(), "größe".to_owned()],
-                preferred_username: String::new(),
-                groups_claimed: true,
-            },
-            issuer: "https://idp.test".to_owned(),
-            id_token: "id.to.ken".to_owned(),
-            access_token: "access".to_owned(),
-            refresh_token: String::new(),
-            token_expires_at: None,
-            additional_claims: Vec::new(),
-        }
-    }
-
-    fn texts(headers: &AnswerHeaders) -> Vec<(String, String)> {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
-    }
-
-    #[test]
-    fn headers_follow_the_settings() {
-        let bare = answer_headers(&HeaderConfig::default(), &body()).expect("printable");
-        assert_eq!(texts(&bare), [("gap-auth".to_owned(), "u1@example.test".to_owned())]);
-        let settings = HeaderConfig {
-            set_xauthrequest: true,
-            pass_access_token: true,
-            set_authorization_header: true,
-            ..HeaderConfig::default()
-        };
-        let full = texts(&answer_headers(&settings, &body()).expect("printable"));
-        let expected = [
-            ("x-auth-request-user", "u1"),
-            ("x-auth-request-email", "u1@example.test"),
-            ("x-auth-request-groups", "a,b,größe"),
-            ("x-auth-request-access-token", "access"),
-            ("authorization", "Bearer id.to.ken"),
-            ("gap-auth", "u1@example.test"),
-        ];
-        assert_eq!(full, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    }
-
-    #[test]
-    fn a_claim_with_a_line_break_is_refused() {
-        let mut body = body();
-        body.identity.groups.push("x\r\nX-Forged: 1".to_owned());
-        let settings = HeaderConfig { set_xauthrequest: true, ..HeaderConfig::default() };
-        assert_eq!(answer_headers(&settings, &body), Err(Unprintable { claim: "groups" }));
     }
 
     #[test]

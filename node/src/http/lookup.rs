@@ -12,7 +12,8 @@ use conclave_raft::{Lookup, ReadError};
 use thiserror::Error;
 
 use super::Worker;
-use crate::opened::{Opened, answer_headers};
+use crate::inject::answer_headers;
+use crate::opened::Opened;
 
 /// What a request's cookies amount to.
 pub enum Standing {

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::extract::InvalidInput;
 use super::lookup::CannotKnow;
+use crate::inject::Unprintable;
 use crate::oidc::{ExchangeError, ProviderError};
-use crate::opened::Unprintable;
 
 /// Why a browser's endpoint could not do what it was asked. `Display` is the cause on the page.
 #[derive(Debug, Error)]

@@ -18,8 +18,8 @@ use tracing::warn;
 use super::problem::Problem;
 use super::{COMMIT_DEADLINE, Service};
 use crate::audit::{self, Asker};
+use crate::inject::{NGINX_HEAD_BUDGET, answer_headers, head_bytes};
 use crate::oidc::SessionClaims;
-use crate::opened::{NGINX_HEAD_BUDGET, answer_headers, head_bytes};
 
 /// How long a second comer waits for the first one's outcome: as long as a claim can last, and a
 /// change of leader.

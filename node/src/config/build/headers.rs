@@ -1,22 +1,70 @@
-//! Headers on answers and upstream requests.
+//! Headers on answers and upstream requests: what the options mean as rules.
 
 use super::{Findings, Settings};
-use crate::config::{HeaderConfig, Secret};
+use crate::config::Secret;
+use crate::config::headers::{Claim, ClientCopies, HeaderConfig, HeaderRule};
 
 /// What answers and upstream requests carry.
 pub(super) fn headers(settings: &Settings) -> HeaderConfig {
     HeaderConfig {
-        set_xauthrequest: settings.flag("set_xauthrequest"),
-        pass_access_token: settings.flag("pass_access_token"),
-        set_authorization_header: settings.flag("set_authorization_header"),
-        pass_authorization_header: settings.flag("pass_authorization_header"),
-        set_basic_auth: settings.flag("set_basic_auth"),
-        pass_basic_auth: settings.flag("pass_basic_auth"),
-        pass_user_headers: settings.flag("pass_user_headers"),
+        answers: answers(settings),
+        requests: requests(settings),
         prefer_email_to_user: settings.flag("prefer_email_to_user"),
-        basic_auth_password: settings.some_text("basic_auth_password").map(Secret::new),
-        skip_auth_strip_headers: settings.flag("skip_auth_strip_headers"),
     }
+}
+
+fn answers(settings: &Settings) -> Vec<HeaderRule> {
+    let mut rules = Vec::new();
+    if settings.flag("set_xauthrequest") {
+        rules.push(HeaderRule::of_claim("X-Auth-Request-User", Claim::User, ""));
+        rules.push(HeaderRule::of_claim("X-Auth-Request-Email", Claim::Email, ""));
+        rules.push(HeaderRule::of_claim("X-Auth-Request-Preferred-Username", Claim::PreferredUsername, ""));
+        rules.push(HeaderRule::of_claim("X-Auth-Request-Groups", Claim::Groups, ""));
+        if settings.flag("pass_access_token") {
+            rules.push(HeaderRule::of_claim("X-Auth-Request-Access-Token", Claim::AccessToken, ""));
+        }
+    }
+    if settings.flag("set_authorization_header") {
+        rules.push(HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "));
+    }
+    if settings.flag("set_basic_auth") {
+        rules.extend(basic(settings));
+    }
+    rules
+}
+
+fn requests(settings: &Settings) -> Vec<HeaderRule> {
+    let prefer_email = settings.flag("prefer_email_to_user");
+    let mut rules = Vec::new();
+    if settings.flag("pass_basic_auth") {
+        rules.extend(basic(settings));
+    }
+    if settings.flag("pass_basic_auth") || settings.flag("pass_user_headers") {
+        rules.push(HeaderRule::of_claim("X-Forwarded-Groups", Claim::Groups, ""));
+        let user = if prefer_email { Claim::Email } else { Claim::User };
+        rules.push(HeaderRule::of_claim("X-Forwarded-User", user, ""));
+        if !prefer_email {
+            rules.push(HeaderRule::of_claim("X-Forwarded-Email", Claim::Email, ""));
+        }
+        rules.push(HeaderRule::of_claim("X-Forwarded-Preferred-Username", Claim::PreferredUsername, ""));
+    }
+    if settings.flag("pass_access_token") {
+        rules.push(HeaderRule::of_claim("X-Forwarded-Access-Token", Claim::AccessToken, ""));
+    }
+    if settings.flag("pass_authorization_header") {
+        rules.push(HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "));
+    }
+    if !settings.flag("skip_auth_strip_headers") {
+        rules.iter_mut().for_each(|rule| rule.client_copies = ClientCopies::Kept);
+    }
+    rules
+}
+
+/// `Authorization: Basic`, where there is a password for it.
+fn basic(settings: &Settings) -> Option<HeaderRule> {
+    let password = settings.some_text("basic_auth_password")?;
+    let claim = if settings.flag("prefer_email_to_user") { Claim::Email } else { Claim::User };
+    Some(HeaderRule::basic(claim, Secret::new(password)))
 }
 
 /// Two settings that write one header, and Basic without its password.
