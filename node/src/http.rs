@@ -1,6 +1,6 @@
 //! The service's HTTP face: one file per endpoint, and what they all share.
 
-use std::cell::{Ref, RefCell};
+use std::cell::Ref;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::web::{self, ServiceConfig};
 use conclave_proto::forwarded::{GatewayConfig, GatewayNotice};
 use conclave_proto::keyring::Keyring;
+use conclave_proto::policy::{AuthenticatedEmails, Policy};
 use conclave_proto::time::{Clock, Entropy};
 use conclave_raft::{Readiness, ReplicatedStore, SessionReader};
 use tokio::runtime::Handle;
@@ -22,9 +23,11 @@ use crate::opened::OpenedSessions;
 pub mod admin;
 pub mod auth;
 pub mod callback;
+pub mod chain;
 pub mod check;
 pub mod extract;
 pub mod health;
+mod latest;
 pub mod lookup;
 pub mod pages;
 pub mod peer;
@@ -39,6 +42,7 @@ pub mod start;
 mod tests;
 pub mod userinfo;
 
+use latest::Latest;
 use problem::Problem;
 use site::Site;
 
@@ -71,6 +75,7 @@ pub struct Service {
     /// Random bytes.
     pub entropy: Arc<dyn Entropy>,
     cluster: Cluster,
+    policy: watch::Sender<Arc<Policy>>,
     runtime: Handle,
     draining: AtomicBool,
     notice_given: AtomicBool,
@@ -101,6 +106,7 @@ pub struct Parts {
 impl Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
+        let policy = Arc::new(parts.site.config().policy.clone());
         Self {
             config: parts.config,
             site: parts.site,
@@ -110,6 +116,7 @@ impl Service {
             clock: parts.clock,
             entropy: parts.entropy,
             cluster: parts.cluster,
+            policy: watch::Sender::new(policy),
             runtime: parts.runtime,
             draining: AtomicBool::new(false),
             notice_given: AtomicBool::new(false),
@@ -127,6 +134,19 @@ impl Service {
     /// Whose headers say what the original request was.
     pub fn gateway(&self) -> &GatewayConfig {
         &self.config.gateway
+    }
+
+    /// Who may come in, as it is now; for cold paths.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// Takes a new file of addresses into use, everywhere at once.
+    pub fn replace_emails(&self, emails: AuthenticatedEmails) {
+        self.policy.send_modify(|policy| {
+            let emails = Some(Arc::new(emails));
+            *policy = Arc::new(Policy { authenticated_emails: emails, ..Policy::clone(policy) });
+        });
     }
 
     /// From now on not ready, so that no new requests are sent here.
@@ -191,21 +211,17 @@ pub struct Worker {
     /// What all workers share.
     pub service: Arc<Service>,
     reader: Option<SessionReader>,
-    keys: RefCell<Keys>,
-}
-
-struct Keys {
-    source: Option<watch::Receiver<Option<Arc<Keyring>>>>,
-    current: Option<Arc<Keyring>>,
+    keys: Latest<Option<Arc<Keyring>>>,
+    policy: Latest<Arc<Policy>>,
 }
 
 impl Worker {
     /// The view of one worker thread.
     pub fn new(service: Arc<Service>) -> Self {
         let reader = service.store().map(ReplicatedStore::reader);
-        let mut source = service.store().map(ReplicatedStore::keyring);
-        let current = source.as_mut().and_then(|source| source.borrow_and_update().clone());
-        Self { service, reader, keys: RefCell::new(Keys { source, current }) }
+        let keys = service.store().map_or_else(|| Latest::fixed(None), |store| Latest::of(store.keyring()));
+        let policy = Latest::of(service.policy.subscribe());
+        Self { service, reader, keys, policy }
     }
 
     /// Reads sessions; none without a store.
@@ -213,19 +229,14 @@ impl Worker {
         self.reader.as_ref()
     }
 
-    /// The keys. Costs one atomic load while they do not change. The guard must not live across an
-    /// await: another request of this worker may have to renew them.
+    /// The keys. The guard must not live across an await.
     pub fn keyring(&self) -> Ref<'_, Option<Arc<Keyring>>> {
-        let changed = {
-            let keys = self.keys.borrow();
-            keys.source.as_ref().is_some_and(|source| source.has_changed().unwrap_or(false))
-        };
-        if changed {
-            let mut keys = self.keys.borrow_mut();
-            let fresh = keys.source.as_mut().map(|source| source.borrow_and_update().clone());
-            keys.current = fresh.flatten();
-        }
-        Ref::map(self.keys.borrow(), |keys| &keys.current)
+        self.keys.get()
+    }
+
+    /// Who may come in. The guard must not live across an await.
+    pub fn policy(&self) -> Ref<'_, Arc<Policy>> {
+        self.policy.get()
     }
 }
 

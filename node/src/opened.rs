@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use conclave_proto::id::{Generation, SessionKey};
+use conclave_proto::policy::{Known, Voucher};
 use conclave_proto::session::Identity;
 use conclave_proto::ticket::{Ticket, TicketSecret};
 use parking_lot::Mutex;
@@ -20,29 +21,48 @@ const ENTRY_OVERHEAD: usize = 512;
 
 /// A session whose body was opened by a ticket.
 pub struct Opened {
-    secret: TicketSecret,
-    generation: Generation,
+    // What opened it; none for a session that lives as long as one request.
+    ticket: Option<(TicketSecret, Generation)>,
     weight: usize,
     used: AtomicBool,
     /// Who it is.
     pub identity: Identity,
+    /// By whose word.
+    pub voucher: Voucher,
     /// What an allowed answer carries.
     pub headers: InjectedHeaders,
 }
 
 impl Opened {
     /// Keeps what the answers need of an opened body; tokens only inside `headers`.
-    pub fn new(ticket: &Ticket, generation: Generation, identity: Identity, headers: InjectedHeaders) -> Self {
+    pub fn new(
+        ticket: &Ticket,
+        generation: Generation,
+        identity: Identity,
+        voucher: Voucher,
+        headers: InjectedHeaders,
+    ) -> Self {
+        let opened = Self::for_one_request(identity, voucher, headers);
+        Self { ticket: Some((ticket.secret.clone(), generation)), ..opened }
+    }
+
+    /// What other credentials than a ticket prove. It is never put into the cache.
+    pub fn for_one_request(identity: Identity, voucher: Voucher, headers: InjectedHeaders) -> Self {
         let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
         let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
         let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers);
-        Self { secret: ticket.secret.clone(), generation, weight, used: AtomicBool::new(false), identity, headers }
+        Self { ticket: None, weight, used: AtomicBool::new(false), identity, voucher, headers }
+    }
+
+    /// Who it is, for the rules.
+    pub fn known(&self) -> Known<'_> {
+        Known { identity: &self.identity, voucher: self.voucher }
     }
 
     /// Whether this is what `ticket` opens at `generation`. The ticket is authenticated already;
     /// comparing its secret too means that not even a forger with the cookie secret gets another's.
     fn answers(&self, ticket: &Ticket, generation: Generation) -> bool {
-        self.generation == generation && self.secret == ticket.secret
+        self.ticket.as_ref().is_some_and(|(secret, of)| *of == generation && *secret == ticket.secret)
     }
 }
 
@@ -136,7 +156,7 @@ mod tests {
     fn opened(ticket: &Ticket) -> Arc<Opened> {
         let name = HeaderName::from_static("x-auth-request-user");
         let headers = vec![(name, HeaderValue::from_static("alice"))];
-        Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), headers))
+        Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers))
     }
 
     #[test]

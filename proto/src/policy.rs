@@ -45,13 +45,40 @@ pub enum Decision {
     Forbid(DenyReason),
 }
 
+/// By whose word somebody is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// The identity provider's, or a token issuer's. They name an e-mail address, and it is held
+    /// against the site's e-mail rules.
+    Provider,
+    /// The operator's own: a line of `htpasswd_file`. That line is the permission; e-mail rules count
+    /// only where the user has an address.
+    LocalFile,
+}
+
+/// Somebody who is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'i> {
+    /// Who.
+    pub identity: &'i Identity,
+    /// By whose word.
+    pub voucher: Voucher,
+}
+
+impl<'i> Known<'i> {
+    /// Known by the provider's word.
+    pub fn by_provider(identity: &'i Identity) -> Self {
+        Self { identity, voucher: Voucher::Provider }
+    }
+}
+
 /// Decides about one request. Where an opening rule matches, the site's e-mail and group rules do
 /// not count; the query's constraints do, but only for whom a session names.
 pub fn decide(
     policy: &Policy,
     request: &OriginalRequest<'_>,
     constraints: &QueryConstraints,
-    who: Option<&Identity>,
+    who: Option<Known<'_>>,
 ) -> Decision {
     let open = policy.opening.open(&request.opening);
     let Some(who) = who else {
@@ -62,15 +89,16 @@ pub fn decide(
         };
     };
     let global = if open { Ok(()) } else { login_allowed(policy, who) };
-    match global.and_then(|()| constraints.check(who)) {
+    match global.and_then(|()| constraints.check(who.identity)) {
         Ok(()) => Decision::Allow,
         Err(reason) => Decision::Forbid(reason),
     }
 }
 
 /// Whether the site's e-mail and group rules let this person in: at login, and at each check.
-pub fn login_allowed(policy: &Policy, who: &Identity) -> Result<(), DenyReason> {
-    policy.email_allowed(&who.email)?;
+pub fn login_allowed(policy: &Policy, who: Known<'_>) -> Result<(), DenyReason> {
+    policy.email_allowed(who)?;
+    let who = who.identity;
     if policy.allowed_groups.is_empty() || who.groups.iter().any(|group| policy.allowed_groups.contains(group)) {
         return Ok(());
     }
@@ -83,9 +111,13 @@ impl Policy {
         self.opening.any()
     }
 
-    fn email_allowed(&self, email: &str) -> Result<(), DenyReason> {
+    fn email_allowed(&self, who: Known<'_>) -> Result<(), DenyReason> {
+        let email = who.identity.email.as_str();
         if email.is_empty() {
-            return Err(DenyReason::NoEmail);
+            return match who.voucher {
+                Voucher::Provider => Err(DenyReason::NoEmail),
+                Voucher::LocalFile => Ok(()),
+            };
         }
         let listed = || self.authenticated_emails.as_ref().is_some_and(|emails| emails.contains(email));
         if self.email_domains.allow(email) || listed() {

@@ -6,9 +6,10 @@ use conclave_proto::forwarded::Endpoint;
 use conclave_proto::policy::QueryConstraints;
 
 use super::Worker;
+use super::chain::{self, Found};
 use super::check::{Verdict, judge};
-use super::extract::{check_limits, cookie_line};
-use super::lookup::{self, Seen, Standing};
+use super::extract::check_limits;
+use super::lookup::Standing;
 use super::respond::{self, AuthAnswer};
 use crate::audit::{self, Asker};
 
@@ -20,13 +21,9 @@ pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpRespon
         worker.service.metrics.auth_forbidden.inc();
         return respond::auth(AuthAnswer::Forbid, worker.service.site.ok_status());
     }
-    match lookup::look(&worker, &cookie_line(&request)) {
-        Seen::Settled(standing) => answer(&request, &worker, &standing),
-        Seen::Ask(tally) => {
-            // Boxed, so that the common path does not carry the cold one's future.
-            let standing = Box::pin(lookup::ask(&worker, tally)).await;
-            answer(&request, &worker, &standing)
-        }
+    match chain::find(&request, &worker) {
+        Found::Settled(standing) => answer(&request, &worker, &standing),
+        Found::Later(standing) => answer(&request, &worker, &standing.await),
     }
 }
 

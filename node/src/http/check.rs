@@ -43,15 +43,15 @@ pub fn judge<'s>(
         Standing::Live(opened) => Some(&**opened),
         Standing::Nobody(_) | Standing::Unknown(_) => None,
     };
-    let policy = worker.service.site.policy();
-    let who = session.map(|opened| &opened.identity);
+    let policy = worker.policy();
+    let who = session.map(Opened::known);
     let headers = Headers(request.headers());
     let original = if policy.opening.any() {
         original_request(worker.service.gateway(), &peer(request), endpoint, own(request), &headers).request
     } else {
         UNREAD
     };
-    match (decide(policy, &original, constraints, who), standing) {
+    match (decide(&policy, &original, constraints, who), standing) {
         (Decision::Allow | Decision::AllowWithoutSession, _) => Verdict::Allow(session),
         (Decision::Forbid(reason), _) => Verdict::Forbid(session, reason),
         (Decision::SignIn, Standing::Unknown(why)) => Verdict::Unknown(*why),

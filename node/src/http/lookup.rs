@@ -5,6 +5,7 @@ use std::sync::Arc;
 use conclave_proto::cookie::{MAX_COOKIES_TRIED, cookies_named};
 use conclave_proto::id::{Generation, SessionKey};
 use conclave_proto::keyring::Keyring;
+use conclave_proto::policy::Voucher;
 use conclave_proto::seal::{OpenSealError, open_body};
 use conclave_proto::session::{BodyRow, IndexRow, SessionBody};
 use conclave_proto::ticket::{InvalidTicket, TICKET_LEN, Ticket};
@@ -273,7 +274,7 @@ fn open_cold(
         return Err(NotOpened::Nobody(NoSession::OtherIssuer));
     }
     let headers = answer_headers(site.headers(), &body).map_err(|_| NotOpened::Nobody(NoSession::Unprintable))?;
-    let opened = Arc::new(Opened::new(ticket, generation, body.identity, headers));
+    let opened = Arc::new(Opened::new(ticket, generation, body.identity, Voucher::Provider, headers));
     worker.service.opened.insert(*key, Arc::clone(&opened));
     Ok(opened)
 }

@@ -8,7 +8,7 @@ use conclave_proto::command::{Command, CreateSession, Outcome, Refusal};
 use conclave_proto::id::Generation;
 use conclave_proto::keyring::Keyring;
 use conclave_proto::login::LoginAttempt;
-use conclave_proto::policy::login_allowed;
+use conclave_proto::policy::{Known, login_allowed};
 use conclave_proto::seal::{seal_body, seal_label};
 use conclave_proto::session::{SessionBody, SessionLabel};
 use conclave_proto::ticket::{TICKET_ENTROPY, Ticket};
@@ -68,7 +68,7 @@ pub async fn redeem(service: Arc<Service>, login: Login) -> Result<Redeemed, Pro
 
 async fn make_session(service: &Service, store: &ReplicatedStore, login: &Login) -> Result<Redeemed, Problem> {
     let claims = service.provider.exchange(&login.code, &login.attempt, &login.redirect_uri, EXCHANGE_DEADLINE).await?;
-    login_allowed(service.site.policy(), &claims.identity).map_err(Problem::NotAllowed)?;
+    login_allowed(&service.policy(), Known::by_provider(&claims.identity)).map_err(Problem::NotAllowed)?;
     let ring = service.keyring().ok_or_else(|| service.not_ready())?;
     let (ticket, command) = seal_session(service, &ring, login, &claims)?;
     match store.write(Command::CreateSession(command), COMMIT_DEADLINE).await {

@@ -6,7 +6,6 @@ use actix_web::http::StatusCode;
 use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host};
 use conclave_proto::id::{ProviderId, SiteId};
 use conclave_proto::login::LoginCookieLimits;
-use conclave_proto::policy::Policy;
 use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
 use thiserror::Error;
@@ -85,11 +84,6 @@ impl Site {
     /// What allowed answers carry.
     pub fn headers(&self) -> &HeaderConfig {
         &self.config.headers
-    }
-
-    /// Who may come in.
-    pub fn policy(&self) -> &Policy {
-        &self.config.policy
     }
 
     /// Hosts that absolute return targets may name.

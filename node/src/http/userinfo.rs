@@ -7,9 +7,9 @@ use conclave_proto::policy::QueryConstraints;
 use serde::Serialize;
 
 use super::Worker;
+use super::chain::{self, Found};
 use super::check::{Verdict, judge};
-use super::extract::{check_limits, cookie_line};
-use super::lookup::{self, Seen};
+use super::extract::check_limits;
 use super::respond;
 use crate::audit::{self, Asker};
 use crate::opened::Opened;
@@ -32,9 +32,9 @@ pub async fn userinfo(request: HttpRequest, worker: web::Data<Worker>) -> HttpRe
         worker.service.metrics.bad_input(invalid.kind());
         return respond::uncached_text(StatusCode::FORBIDDEN, "Forbidden\n");
     }
-    let standing = match lookup::look(&worker, &cookie_line(&request)) {
-        Seen::Settled(standing) => standing,
-        Seen::Ask(tally) => lookup::ask(&worker, tally).await,
+    let standing = match chain::find(&request, &worker) {
+        Found::Settled(standing) => standing,
+        Found::Later(standing) => standing.await,
     };
     let asker = || Asker::of(&request, &worker.service, Endpoint::Browser);
     match judge(&request, &worker, Endpoint::Browser, &QueryConstraints::default(), &standing) {

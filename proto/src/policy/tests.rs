@@ -65,20 +65,24 @@ fn every_combination_has_an_answer() {
         (open, &staff, Some(&ungrouped), Decision::Forbid(DenyReason::QueryGroup { claimed: true })),
         (open, &empty, Some(&insider), refused),
     ] {
-        assert_eq!(decide(&policy, &request(facts), constraints, who), expected, "{facts:?} {constraints:?} {who:?}");
+        assert_eq!(
+            decide(&policy, &request(facts), constraints, who.map(Known::by_provider)),
+            expected,
+            "{facts:?} {constraints:?} {who:?}"
+        );
     }
 }
 
 #[test]
 fn group_rules_are_exact_and_say_when_no_claim_came() {
     let policy = policy(&["*"], &["admins", "größe"], &[]);
-    assert!(login_allowed(&policy, &person("a@x.test", &["x", "größe"])).is_ok());
+    assert!(login_allowed(&policy, Known::by_provider(&person("a@x.test", &["x", "größe"]))).is_ok());
     for groups in [&["Admins"][..], &["admin"], &["admins "], &["admins,x"], &[]] {
-        let denied = login_allowed(&policy, &person("a@x.test", groups));
+        let denied = login_allowed(&policy, Known::by_provider(&person("a@x.test", groups)));
         assert_eq!(denied, Err(DenyReason::Group { claimed: true }), "{groups:?}");
     }
     let unclaimed = Identity { groups_claimed: false, ..person("a@x.test", &[]) };
-    let reason = login_allowed(&policy, &unclaimed).unwrap_err();
+    let reason = login_allowed(&policy, Known::by_provider(&unclaimed)).unwrap_err();
     assert!(reason.to_string().contains("add the scope `groups`"), "{reason}");
 }
 
@@ -144,17 +148,20 @@ fn a_listed_address_needs_no_domain() {
     let listed = AuthenticatedEmails::parse("alice@example.test\n").unwrap();
     let policy = Policy { authenticated_emails: Some(Arc::new(listed)), ..policy(&["other.test"], &[], &[]) };
     for allowed in ["alice@example.test", "x@other.test"] {
-        assert!(login_allowed(&policy, &person(allowed, &[])).is_ok(), "{allowed}");
+        assert!(login_allowed(&policy, Known::by_provider(&person(allowed, &[]))).is_ok(), "{allowed}");
     }
-    assert_eq!(login_allowed(&policy, &person("b@example.test", &[])), Err(DenyReason::Email { from_file: true }));
-    assert_eq!(login_allowed(&policy, &person("", &[])), Err(DenyReason::NoEmail));
+    assert_eq!(
+        login_allowed(&policy, Known::by_provider(&person("b@example.test", &[]))),
+        Err(DenyReason::Email { from_file: true })
+    );
+    assert_eq!(login_allowed(&policy, Known::by_provider(&person("", &[]))), Err(DenyReason::NoEmail));
 }
 
 #[test]
 fn reasons_name_rules_and_nobody() {
     let policy = policy(&["example.test"], &["secret-group"], &[]);
     let who = person("mallory@evil.test", &["secret-group"]);
-    let reason = login_allowed(&policy, &who).unwrap_err();
+    let reason = login_allowed(&policy, Known::by_provider(&who)).unwrap_err();
     assert_eq!(reason.code(), "email");
     let text = format!("{reason} {reason:?}");
     assert!(!text.contains("mallory") && !text.contains("secret-group"), "{text}");
