@@ -10,7 +10,8 @@ cd "$(dirname "$0")/../.."
 mode=$1
 shift
 chosen=("$@")
-rm -rf "${CARGO_TARGET_DIR:-target}/report"
+# A choice renews its own rows and keeps the others.
+[ "${#chosen[@]}" -gt 0 ] || rm -rf "${CARGO_TARGET_DIR:-target}/report"
 
 ran=()
 failed=()
