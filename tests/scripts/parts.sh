@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider,
 # and the small tools of the faults. `parts.sh full` also Java and Keycloak; without it Keycloak is
-# fetched where Java is there already.
+# fetched where Java is there already. `parts.sh bench` also the load generator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -20,6 +20,9 @@ want setpriv util-linux
 want curl curl
 want unzip unzip
 [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
+if [ "${1:-}" = bench ]; then
+    want wrk wrk
+fi
 if [ "${1:-}" = full ]; then
     want java openjdk-17-jre-headless
 fi
