@@ -60,6 +60,11 @@ impl Asker {
         Self { client: http::client(), path: path.to_owned() }
     }
 
+    /// One that opens a new connection for each question, as plain `auth_request` does.
+    pub fn without_keep_alive() -> Self {
+        Self { client: http::client_without_keep_alive(), ..Self::default() }
+    }
+
     /// Asks `replica` about a bearer of that ticket (empty: no cookie).
     pub async fn ask(&self, replica: SocketAddr, ticket: &str) -> Result<Verdict, Failure> {
         self.ask_within(replica, ticket, http::HUNG).await
