@@ -5,9 +5,7 @@ use conclave_proto::command::{Batch, Command, Tag, Tagged};
 use conclave_proto::id::ProcessId;
 use conclave_proto::time::Timestamp;
 use conclave_raft::open::{StorageOptions, Verify, open};
-use conclave_raft::types::{Proposal, RaftEntry, RaftLogId};
-use openraft::storage::RaftLogStorageExt;
-use openraft::{CommittedLeaderId, EntryPayload};
+use conclave_raft::types::{LogAppend, Proposal, entry};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -50,7 +48,7 @@ async fn appends(commands: usize, body: usize) -> Result<(Latencies, f64), Failu
     let begun = Instant::now();
     let mut index = 0;
     while begun.elapsed() < FOR {
-        let entry = entry(storage.node_id.get(), index, proposal.clone());
+        let entry = entry(1, storage.node_id, index, proposal.clone());
         index += 1;
         let asked = Instant::now();
         log.blocking_append([entry]).await?;
@@ -62,11 +60,6 @@ async fn appends(commands: usize, body: usize) -> Result<(Latencies, f64), Failu
     let mut latencies = Latencies::default();
     latencies.extend(took);
     Ok((latencies, seconds))
-}
-
-fn entry(node: u64, index: u64, proposal: Proposal) -> RaftEntry {
-    let log_id = RaftLogId::new(CommittedLeaderId::new(1, node), index);
-    RaftEntry { log_id, payload: EntryPayload::Normal(proposal) }
 }
 
 fn batch(commands: usize, body: usize) -> Batch {

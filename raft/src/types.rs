@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use conclave_proto::command::{Batch, Outcome};
+use conclave_proto::id::NodeId;
 use conclave_proto::wire::{Versioned, WireError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -35,6 +36,16 @@ pub type RaftSnapshotMeta = openraft::SnapshotMeta<u64, Member>;
 pub type RaftSnapshot = openraft::Snapshot<TypeConfig>;
 /// openraft's error for storage.
 pub type RaftStorageError = openraft::StorageError<u64>;
+
+/// Appends that end when they are durable: openraft's own extension of its storage trait, for whoever
+/// measures the log by itself.
+pub use openraft::storage::RaftLogStorageExt as LogAppend;
+
+/// A log entry that proposes commands.
+pub fn entry(term: u64, node: NodeId, index: u64, proposal: Proposal) -> RaftEntry {
+    let log_id = RaftLogId::new(openraft::CommittedLeaderId::new(term, node.get()), index);
+    RaftEntry { log_id, payload: openraft::EntryPayload::Normal(proposal) }
+}
 
 /// One encoded [`Batch`]. It travels and is stored as the bytes that its proposer wrote, and only
 /// `apply` decodes it: a replica that does not know a command still keeps and passes on its entry.
