@@ -33,7 +33,7 @@ const RAW_LEN: usize = SIGNED_LEN + MAC_LEN;
 pub const TICKET_LEN: usize = RAW_LEN / 3 * 4;
 
 // A multiple of three bytes has exactly one base64 form, so a ticket has one spelling only.
-const _: () = assert!(RAW_LEN % 3 == 0 && TICKET_LEN <= 256);
+const _: () = assert!(RAW_LEN.is_multiple_of(3) && TICKET_LEN <= 256);
 
 /// Random bytes that [`Ticket::mint`] takes: id and secret.
 pub const TICKET_ENTROPY: usize = SessionId::LEN + SECRET_LEN;

@@ -1,6 +1,7 @@
 //! Answers whether a session lives, from memory alone, and asks the leader where memory cannot know.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conclave_proto::id::{LogIndex, SessionKey};
 use conclave_proto::session::{BodyRow, IndexRow, LONGEST_LIFETIME};
@@ -109,6 +110,13 @@ impl SessionReader {
             Lookup::Stale => Err(ReadError::Stale),
             Lookup::Behind => inner.misses.ask(ticket.key(), ticket.index).await,
         }
+    }
+
+    /// Waits until an entry is applied here, for at most `limit`; says whether it is.
+    pub async fn wait_applied(&self, entry: LogIndex, limit: Duration) -> bool {
+        let mut applied = self.inner.index.watch_applied();
+        let reached = applied.wait_for(|applied| *applied >= entry);
+        tokio::time::timeout(limit, reached).await.is_ok_and(|reached| reached.is_ok())
     }
 
     /// The sealed row of a session, read from the store.

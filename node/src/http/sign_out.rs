@@ -1,5 +1,7 @@
 //! `/oauth2/sign_out`: ends the session in the whole cluster, then takes the cookie away.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::command::{Command, Revoke};
 use conclave_proto::forwarded::Endpoint;
@@ -14,6 +16,10 @@ use crate::audit::{self, Asker};
 
 /// Stands in a return target for the session's ID token, as the provider's end-session page needs it.
 const ID_TOKEN_PLACEHOLDER: &str = "{id_token}";
+
+/// How long an acknowledgement waits until this replica itself has applied the end. One that is cut
+/// off from the leader acknowledges all the same: the cluster has committed it.
+const OWN_LAG_LIMIT: Duration = Duration::from_secs(1);
 
 /// Answers 302 once the end is committed; 503 and the cookie stays where it cannot be.
 pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
@@ -60,7 +66,11 @@ pub async fn end_sessions(request: &HttpRequest, worker: &Worker) -> Result<(), 
         let store = service.store().ok_or_else(|| service.not_ready())?.clone();
         // On the main runtime, so that a browser that hangs up does not take its sign-out back.
         let write = async move { store.write(Command::Revoke(Revoke::Session(key)), COMMIT_DEADLINE).await };
-        service.run(write).await??;
+        let written = service.run(write).await??;
+        if let Some(reader) = worker.reader() {
+            // Who signed out here must not be let through here again, whatever the lag.
+            reader.wait_applied(written.index, OWN_LAG_LIMIT).await;
+        }
         service.opened.remove(&key);
         ended += 1;
     }
