@@ -157,10 +157,10 @@ impl Table {
         if let Some(oldest) = oldest_of_client {
             self.remove(oldest);
         }
-        if self.claims.len() >= MAX_CLAIMS {
-            if let Some(&(_, oldest)) = self.by_age.front() {
-                self.remove(oldest);
-            }
+        if self.claims.len() >= MAX_CLAIMS
+            && let Some(&(_, oldest)) = self.by_age.front()
+        {
+            self.remove(oldest);
         }
     }
 }

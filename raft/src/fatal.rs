@@ -7,6 +7,7 @@ use std::fmt::Display;
 pub const EXIT_STORE_FAILED: i32 = 74;
 
 /// Says what failed and ends the process.
+#[expect(clippy::disallowed_methods, reason = "nothing may be flushed or drained into a store that failed")]
 pub(crate) fn store_failed(doing: &'static str, error: &dyn Display) -> ! {
     tracing::error!(doing, %error, "the store failed; the process ends");
     eprintln!("conclave: the store failed while {doing}: {error}");

@@ -248,6 +248,7 @@ impl Flusher {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the length of one flush, for a metric")]
     fn round(&self, mut inner: MutexGuard<'_, Inner>, target: &FlushTarget) {
         let waiters = std::mem::take(&mut inner.waiters);
         let (covered, unsynced, position) = (inner.written, inner.reserved, inner.position);

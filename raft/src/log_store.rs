@@ -195,11 +195,14 @@ impl LogStore {
     }
 }
 
+/// Encoded entries with their indexes.
+type LogRows = Vec<(u64, Vec<u8>)>;
+
 /// Rejects what would leave a hole; entries that were purged already are in the state and need no row.
 fn encode_contiguous(
     (last, purged): (Option<RaftLogId>, Option<RaftLogId>),
     entries: impl Iterator<Item = RaftEntry>,
-) -> Result<(Option<RaftLogId>, Vec<(u64, Vec<u8>)>), RaftStorageError> {
+) -> Result<(Option<RaftLogId>, LogRows), RaftStorageError> {
     let mut end = last;
     let mut rows = Vec::new();
     for entry in entries.skip_while(|entry| purged.is_some_and(|purged| entry.log_id.index <= purged.index)) {

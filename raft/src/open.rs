@@ -191,6 +191,7 @@ pub async fn open(options: StorageOptions, entropy: &dyn Entropy) -> Result<Stor
 }
 
 /// What lay on the disk.
+#[expect(clippy::large_enum_variant, reason = "made once, at start")]
 pub(crate) enum Found {
     /// Nothing; this store was just made.
     New { node_id: u64 },

@@ -13,6 +13,9 @@ use crate::fatal::OrEnd;
 use crate::limits::{MAX_OVERLAY_BYTES, ROW_OVERHEAD_BYTES};
 use crate::rows::{Applied, FIRST_STATE_KEY};
 
+/// Rows by key.
+type TreeRows = BTreeMap<Vec<u8>, Vec<u8>>;
+
 /// One tree of state. Who holds it may read it; it is cleaned up once nobody does.
 pub(crate) struct Generation {
     pub(crate) number: u64,
@@ -72,7 +75,7 @@ impl PointInTime {
     }
 
     /// Rows from `from` on, and the last key if there may be more.
-    fn read_tree(&self, from: &[u8], bytes: usize) -> (BTreeMap<Vec<u8>, Vec<u8>>, Option<Vec<u8>>) {
+    fn read_tree(&self, from: &[u8], bytes: usize) -> (TreeRows, Option<Vec<u8>>) {
         let mut rows = BTreeMap::new();
         let mut size = 0;
         for row in self.view.generation.tree.range(from..) {

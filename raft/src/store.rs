@@ -67,13 +67,7 @@ impl ReplicatedStore {
         }
         let raft_config = raft_config(&config.timeouts)?;
         let storage = open::open(storage_options(&config), &*entropy).await?;
-        let identity = Arc::new(Identity::new(
-            storage.node_id,
-            config.self_name.clone(),
-            config.peers.clone(),
-            storage.meta.cluster(),
-            Arc::clone(&entropy),
-        ));
+        let identity = Arc::new(identity(&config, &storage, &entropy));
         let tls = Arc::new(PeerTls::new(&config.self_name, &config.secrets, Arc::clone(&clock))?);
         let transport = Arc::new(Transport::new(Arc::clone(&identity), Arc::clone(&tls), Arc::clone(&clock))?);
         let network = Network::new(Arc::clone(&transport), config.timeouts.heartbeat.as_duration());
@@ -275,6 +269,11 @@ impl ReplicatedStore {
         // Dropping it syncs and joins threads.
         let _ = tokio::task::spawn_blocking(move || drop(guard)).await;
     }
+}
+
+fn identity(config: &StoreConfig, storage: &Storage, entropy: &Arc<dyn Entropy>) -> Identity {
+    let (name, peers) = (config.self_name.clone(), config.peers.clone());
+    Identity::new(storage.node_id, name, peers, storage.meta.cluster(), Arc::clone(entropy))
 }
 
 fn storage_options(config: &StoreConfig) -> StorageOptions {

@@ -114,15 +114,15 @@ impl NotWhole {
     /// Whether it tells about the machine rather than about the store: another attempt may do.
     pub(crate) fn is_passing(&self) -> bool {
         let Self::Sled(sled::Error::Io(error)) = self else { return false };
-        match error.kind() {
+        let of_machine = matches!(
+            error.kind(),
             io::ErrorKind::StorageFull
-            | io::ErrorKind::PermissionDenied
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::OutOfMemory
-            | io::ErrorKind::QuotaExceeded => true,
-            _ if self.is_lock() => true,
-            _ => error.raw_os_error().is_some_and(|code| code == EMFILE || code == ENFILE),
-        }
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::OutOfMemory
+                | io::ErrorKind::QuotaExceeded
+        );
+        of_machine || self.is_lock() || error.raw_os_error().is_some_and(|code| code == EMFILE || code == ENFILE)
     }
 
     /// Whether another process has the store open; sled has only words for it.

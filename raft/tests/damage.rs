@@ -24,6 +24,9 @@ use support::{CountedEntropy, PlainState, Random, WatchedDisk, Workload, log_id,
 
 const SEED: u64 = 4_711;
 
+/// What is done to a store, by name.
+type Fault = (&'static str, fn(&Path));
+
 const SCENARIOS: [(&str, fn()); 12] = [
     ("killed_writers_lose_nothing_acknowledged", killed_writers_lose_nothing_acknowledged),
     ("damaged_stores_are_set_aside_or_whole", damaged_stores_are_set_aside_or_whole),
@@ -166,6 +169,7 @@ async fn assert_right(storage: &mut Storage, entries: &[RaftEntry]) -> (u64, u64
     (kept.len() as u64, at.get())
 }
 
+#[expect(clippy::disallowed_methods, reason = "the kill comes at a random moment")]
 fn killed_writers_lose_nothing_acknowledged() {
     let dir = tempfile::tempdir().expect("tempdir");
     let entries = entries(ENTRIES);
@@ -298,7 +302,7 @@ fn damaged_stores_are_set_aside_or_whole() {
 fn emptied_stores_are_noticed() {
     let whole = tempfile::tempdir().expect("tempdir");
     prepare(whole.path(), &entries(40));
-    let emptied: [(&str, fn(&Path)); 4] = [
+    let emptied: [Fault; 4] = [
         ("store removed", |dir| fs::remove_dir_all(dir.join("store")).expect("remove")),
         ("db removed", |dir| fs::remove_file(dir.join("store/db")).expect("remove")),
         ("db emptied", |dir| fs::write(dir.join("store/db"), b"").expect("write")),
@@ -376,7 +380,7 @@ fn a_missing_verifier_touches_nothing() {
 }
 
 fn a_failing_store_ends_the_process() {
-    let faults: [(&str, fn(&Path)); 2] = [
+    let faults: [Fault; 2] = [
         ("a blob file", |dir| fs::write(dir.join("store/blobs/17"), b"x").expect("write")),
         ("no blobs directory", |dir| fs::remove_dir_all(dir.join("store/blobs")).expect("remove")),
     ];

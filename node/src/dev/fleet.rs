@@ -216,9 +216,17 @@ struct Crew {
 impl Crew {
     fn run(mut self, inbox: &Receiver<Message>, started: &std::sync::mpsc::Sender<io::Result<()>>) {
         let all = (0..REPLICAS).try_for_each(|index| self.start(index));
-        let failed = all.is_err();
+        let running = all.is_ok();
         let _ = started.send(all);
-        while !failed {
+        if running {
+            self.obey(inbox);
+        }
+        (0..REPLICAS).for_each(|index| self.stop(index));
+    }
+
+    /// Follows orders until the end.
+    fn obey(&mut self, inbox: &Receiver<Message>) {
+        loop {
             match inbox.recv_timeout(WATCH_INTERVAL) {
                 Ok(Message::Order(order, done)) => {
                     let outcome = match order {
@@ -230,11 +238,10 @@ impl Crew {
                     };
                     let _ = done.send(outcome);
                 }
-                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => self.look_for_exits(),
             }
         }
-        (0..REPLICAS).for_each(|index| self.stop(index));
     }
 
     fn start(&mut self, index: usize) -> io::Result<()> {

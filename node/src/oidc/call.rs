@@ -2,12 +2,13 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conclave_proto::id::ProviderId;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// Longest a single call may take, the body included: providers answer in well under a second, and
 /// a browser waits.

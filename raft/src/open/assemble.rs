@@ -65,6 +65,7 @@ fn open_proven(options: &StorageOptions, layout: &Layout, found: Found) -> Resul
 }
 
 /// sled lets go of its lock a moment after the last handle is gone.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own waits, before anything else runs")]
 fn open_patiently(options: &StorageOptions, layout: &Layout) -> Result<sled::Db, NotWhole> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {

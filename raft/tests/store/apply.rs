@@ -54,7 +54,17 @@ fn assert_index_matches(rig: &Rig, plain: &PlainState) {
             }
             Key::Tombstone(session) => assert!(rig.storage.index.is_tombstoned(&session)),
             Key::NotBefore(subject) => assert!(rig.storage.index.not_before(&subject).is_some()),
-            _ => {}
+            Key::Meta(_)
+            | Key::Body(_)
+            | Key::ByExpiry(..)
+            | Key::BySubject(..)
+            | Key::BySid(..)
+            | Key::Attempt(_)
+            | Key::AttemptDue(..)
+            | Key::Result(..)
+            | Key::ResultDue(..)
+            | Key::TombstoneDue(..)
+            | Key::NotBeforeDue(..) => {}
         }
     }
     assert_eq!(rig.storage.index.len(), sessions);

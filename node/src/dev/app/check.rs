@@ -1,10 +1,11 @@
 //! Asking a replica whether a request may pass, with the headers that ingress-nginx sends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use reqwest::Response;
+use tokio::time::Instant;
 
 use super::Demo;
 

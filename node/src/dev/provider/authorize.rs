@@ -1,11 +1,10 @@
 //! `/authorize`: checks the client's request, shows the login page and hands out a code.
 
-use std::time::Instant;
-
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::grants::{Grant, Request};
 use super::{CLIENT_ID, Provider, claims};

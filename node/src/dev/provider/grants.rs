@@ -1,7 +1,9 @@
 //! What the provider remembers: logins under way, codes and access tokens. Bounded and short-lived.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::claims::User;
 

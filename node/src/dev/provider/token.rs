@@ -1,7 +1,5 @@
 //! `/token` and `/userinfo`.
 
-use std::time::Instant;
-
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
@@ -10,6 +8,7 @@ use conclave_proto::time::Clock as _;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::grants::{Grant, TOKEN_LIFETIME};
 use super::{CLIENT_ID, Provider, claims, is_the_client};
@@ -64,7 +63,7 @@ fn proves(form: &Form, grant: &Grant) -> bool {
 }
 
 fn id_token(provider: &Provider, grant: &Grant) -> Value {
-    let now = SystemClock::default().now().as_secs();
+    let now = SystemClock.now().as_secs();
     let mut token = claims::about(grant.user, &grant.request.scope);
     token.insert("iss".to_owned(), json!(provider.issuer));
     token.insert("aud".to_owned(), json!(CLIENT_ID));

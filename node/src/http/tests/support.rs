@@ -144,9 +144,9 @@ impl Bench {
     /// Starts on a directory that was used before; does not wait until it is ready.
     pub async fn restart(directory: Directory, flags: &[&str]) -> Self {
         let store = std::fs::File::open(directory.path().join("store/db"));
-        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
         while store.as_ref().is_ok_and(|db| db.try_lock().is_err()) {
-            assert!(std::time::Instant::now() < patience, "somebody still has the store open");
+            assert!(tokio::time::Instant::now() < patience, "somebody still has the store open");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(store);
@@ -178,9 +178,9 @@ impl Bench {
 
     /// Waits for the founding of the cluster of one, or for its return.
     pub async fn until_ready(&self) {
-        let patience = std::time::Instant::now() + Duration::from_secs(20);
+        let patience = tokio::time::Instant::now() + Duration::from_secs(20);
         while !self.node.service.unready_reasons().is_empty() {
-            assert!(std::time::Instant::now() < patience, "not ready: {:?}", self.node.service.unready_reasons());
+            assert!(tokio::time::Instant::now() < patience, "not ready: {:?}", self.node.service.unready_reasons());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

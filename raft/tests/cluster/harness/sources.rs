@@ -14,6 +14,7 @@ pub struct TestClock {
 }
 
 impl Default for TestClock {
+    #[expect(clippy::disallowed_methods, reason = "the clock that the tests set")]
     fn default() -> Self {
         Self { born: Instant::now(), wall_offset_ms: AtomicI64::new(0), slept_ms: AtomicU64::new(1_000_000) }
     }
@@ -33,6 +34,7 @@ impl TestClock {
 }
 
 impl Clock for TestClock {
+    #[expect(clippy::disallowed_methods, reason = "the clock that the tests set")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let millis = u64::try_from(since.as_millis()).expect("before the year 500000000");
