@@ -167,9 +167,7 @@ impl Node {
             Some(address) => Some(listeners::admin(address, &service, &mut front)?),
             None => None,
         };
-        if let Some(address) = &config.metrics_address {
-            listeners::metrics(address, &service, &mut front)?;
-        }
+        listeners::metrics(&service, &mut front)?;
         let supervisor = start_actors(&service);
         if config.cluster.peers.is_empty() {
             wait_for_itself(&service).await;

@@ -8,6 +8,7 @@ use conclave_proto::cookie::CookieAttributes;
 use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::id::{PeerName, ProviderId, SiteId};
 use conclave_proto::keyring::CookieSecret;
+use conclave_proto::login::LoginParameter;
 use conclave_proto::policy::{Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
@@ -28,6 +29,7 @@ pub mod option;
 pub mod problem;
 pub mod secret;
 mod settings;
+pub mod structured;
 pub mod table;
 mod value;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub admin_address: Option<ListenAddress>,
     /// Further plain listener for `/metrics` (`metrics_address`); `None` = off.
     pub metrics_address: Option<ListenAddress>,
+    /// Further listener for `/metrics` over HTTPS (`metrics_secure_address`); `None` = off.
+    pub metrics_tls: Option<TlsConfig>,
     /// Which headers say what the original request was.
     pub gateway: GatewayConfig,
     /// Health endpoints.
@@ -68,7 +72,7 @@ pub struct Config {
 pub struct HttpConfig {
     /// Where to listen; `None` = no plain listener (`http_address` empty or `-`).
     pub address: Option<ListenAddress>,
-    /// Set where `tls_cert_file`/`tls_key_file` are: the service then speaks HTTPS only, here.
+    /// Set where certificate and key are given. Beside `tls_cert_file` there is no plain listener.
     pub tls: Option<TlsConfig>,
     /// 308 to https for requests that came without it.
     pub force_https: bool,
@@ -84,11 +88,29 @@ pub struct TlsConfig {
     /// Where to listen.
     pub address: ListenAddress,
     /// PEM certificate chain.
-    pub cert_file: PathBuf,
+    pub certificate: PemSource,
     /// PEM private key.
-    pub key_file: PathBuf,
+    pub key: PemSource,
     /// Refuse TLS 1.2.
     pub only_tls13: bool,
+}
+
+/// Where PEM comes from.
+#[derive(Clone, Debug)]
+pub enum PemSource {
+    /// A file, read at start.
+    File(PathBuf),
+    /// Given directly.
+    Given(Secret<String>),
+}
+
+impl fmt::Display for PemSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Given(_) => f.write_str("the PEM text of the structured file"),
+        }
+    }
 }
 
 /// Peers, the store and its limits.
@@ -287,12 +309,8 @@ pub struct ProviderConfig {
     pub client_secret: Option<SecretSource>,
     /// Scopes, separated by spaces; defaults already filled in.
     pub scope: String,
-    /// `prompt` parameter; `None` = not sent.
-    pub prompt: Option<String>,
-    /// `approval_prompt` parameter; `None` = not sent (`prompt` suppresses it).
-    pub approval_prompt: Option<String>,
-    /// `acr_values` parameter.
-    pub acr_values: Option<String>,
+    /// Parameters of the authorization request besides the protocol's own, such as `prompt`.
+    pub login_parameters: Vec<LoginParameter>,
     /// `response_mode` parameter.
     pub response_mode: Option<String>,
     /// `resource` parameter.
@@ -344,6 +362,8 @@ pub struct ClaimRules {
     pub groups: String,
     /// Tried in order for the audience.
     pub audience: Vec<String>,
+    /// Further claims that sessions keep, such as those that a header rule names.
+    pub additional: Vec<String>,
     /// Never ask userinfo for what the ID token lacks.
     pub skip_userinfo: bool,
 }

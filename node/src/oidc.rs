@@ -55,8 +55,14 @@ pub trait Provider: Send + Sync {
     /// share. Says whether it is.
     async fn prepare(&self, patience: Duration) -> bool;
 
-    /// Where to send the browser.
-    fn authorize_url(&self, attempt: &LoginAttempt, redirect_uri: &str) -> Result<String, ProviderError>;
+    /// Where to send the browser. `asked` are the names and values of the start's query, of which
+    /// the configuration may let some through.
+    fn authorize_url(
+        &self,
+        attempt: &LoginAttempt,
+        redirect_uri: &str,
+        asked: &[(String, String)],
+    ) -> Result<String, ProviderError>;
 
     /// Holds the `iss` parameter of a callback against the issuer (RFC 9207). Comes before anything
     /// is redeemed, and for error answers too.

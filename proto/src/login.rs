@@ -6,6 +6,7 @@
 //! authenticated. Plaintext: attempt 16, state 32, nonce 32, PKCE verifier 32, provider and site
 //! each after a length byte, then the target.
 
+mod parameters;
 mod surplus;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::id::{AttemptId, KeyId, MAX_NAME_LEN, ProviderId, SiteId};
 use crate::keyring::{Keyring, sha256};
 use crate::time::{Timestamp, Ttl};
 
+pub use parameters::{AllowedValue, LoginParameter, login_parameters};
 pub use surplus::{LoginCookieLimits, surplus_login_cookies};
 
 const VERSION: u8 = 1;

@@ -14,8 +14,9 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-use crate::config::{ListenAddress, TlsConfig};
+use crate::config::{ListenAddress, PemSource, TlsConfig};
 use crate::http::{self, Service, admin, peer as peer_endpoint};
 
 /// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
@@ -75,35 +76,33 @@ enum Bound {
     Unix(UnixListener),
 }
 
-/// The service's own listener: `http_address`, or `https_address` where certificates are given.
+/// The service's own listeners: plain, HTTPS, or both.
 pub fn public(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result<Vec<SocketAddr>, ListenError> {
     let http = &service.config.http;
-    let app = {
+    let plain = http.address.as_ref().map(|address| ("http_address", address, None));
+    let secure = http.tls.as_ref().map(|tls| ("https_address", &tls.address, Some(tls)));
+    let mut locals = Vec::new();
+    for (option, address, tls) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
-        move || App::new().configure(|config| http::configure(config, &service))
-    };
-    let server = HttpServer::new(app)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(SLOW_REQUEST)
-        .max_connections(MAX_CONNECTIONS)
-        .shutdown_timeout(FINISH_WITHIN_SECONDS)
-        .tcp_nodelay(true)
-        .disable_signals();
-    let (option, address) = match (&http.tls, &http.address) {
-        (Some(tls), _) => ("https_address", &tls.address),
-        (None, Some(address)) => ("http_address", address),
-        (None, None) => return Ok(Vec::new()),
-    };
-    let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
-    let (server, local) = match (bind(address, option)?, &http.tls) {
-        (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
-        (Bound::Tcp(listener, local), Some(tls)) => {
-            (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
-        }
-        (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
-    };
-    spawn(server.run(), servers);
-    Ok(local.into_iter().collect())
+        let server = HttpServer::new(move || App::new().configure(|config| http::configure(config, &service)))
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(SLOW_REQUEST)
+            .max_connections(MAX_CONNECTIONS)
+            .shutdown_timeout(FINISH_WITHIN_SECONDS)
+            .tcp_nodelay(true)
+            .disable_signals();
+        let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
+        let (server, local) = match (bind(address, option)?, tls) {
+            (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
+            (Bound::Tcp(listener, local), Some(tls)) => {
+                (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
+            }
+            (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
+        };
+        spawn(server.run(), servers);
+        locals.extend(local);
+    }
+    Ok(locals)
 }
 
 /// The listener for operators. The address is none on a Unix socket.
@@ -113,22 +112,25 @@ pub fn admin(
     servers: &mut Vec<ServerHandle>,
 ) -> Result<Option<SocketAddr>, ListenError> {
     let service = Arc::clone(service);
-    operators(address, "admin_address", servers, move |config| admin::configure(config, &service))
+    operators(address, "admin_address", None, servers, move |config| admin::configure(config, &service))
 }
 
-/// The listener for `/metrics` alone.
-pub fn metrics(
-    address: &ListenAddress,
-    service: &Arc<Service>,
-    servers: &mut Vec<ServerHandle>,
-) -> Result<Option<SocketAddr>, ListenError> {
-    let service = Arc::clone(service);
-    operators(address, "metrics_address", servers, move |config| admin::configure_metrics(config, &service))
+/// The listeners for `/metrics` alone: plain, HTTPS, or both.
+pub fn metrics(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result<(), ListenError> {
+    let config = &service.config;
+    let plain = config.metrics_address.as_ref().map(|address| ("metrics_address", address, None));
+    let secure = config.metrics_tls.as_ref().map(|tls| ("metrics_secure_address", &tls.address, Some(tls)));
+    for (option, address, tls) in plain.into_iter().chain(secure) {
+        let service = Arc::clone(service);
+        operators(address, option, tls, servers, move |config| admin::configure_metrics(config, &service))?;
+    }
+    Ok(())
 }
 
 fn operators(
     address: &ListenAddress,
     option: &'static str,
+    tls: Option<&TlsConfig>,
     servers: &mut Vec<ServerHandle>,
     lay: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Option<SocketAddr>, ListenError> {
@@ -139,9 +141,12 @@ fn operators(
         .max_connections(MAX_OPERATOR_CONNECTIONS)
         .shutdown_timeout(1)
         .disable_signals();
-    let (server, local) = match bind(address, option)? {
-        Bound::Tcp(listener, local) => (server.listen(listener).map_err(failed)?, Some(local)),
-        Bound::Unix(listener) => (server.listen_uds(listener).map_err(failed)?, None),
+    let (server, local) = match (bind(address, option)?, tls) {
+        (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
+        (Bound::Tcp(listener, local), Some(tls)) => {
+            (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
+        }
+        (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
     };
     spawn(server.run(), servers);
     Ok(local)
@@ -206,17 +211,29 @@ fn bind_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
 }
 
 fn tls_config(tls: &TlsConfig) -> Result<ServerConfig, ListenError> {
-    let wrong = |file: &Path, why: String| ListenError::Tls { file: file.display().to_string(), why };
-    let chain = CertificateDer::pem_file_iter(&tls.cert_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(&tls.cert_file, error.to_string()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key_file).map_err(|error| wrong(&tls.key_file, error.to_string()))?;
+    let wrong = |source: &PemSource, why: String| ListenError::Tls { file: source.to_string(), why };
+    let chain = pem(&tls.certificate)?;
+    let chain = CertificateDer::pem_slice_iter(&chain)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| wrong(&tls.certificate, error.to_string()))?;
+    let key = pem(&tls.key)?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong(&tls.key, error.to_string()))?;
     let versions: &[&rustls::SupportedProtocolVersion] =
         if tls.only_tls13 { &[&rustls::version::TLS13] } else { rustls::ALL_VERSIONS };
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_protocol_versions(versions)
-        .map_err(|error| wrong(&tls.cert_file, error.to_string()))?
+        .map_err(|error| wrong(&tls.certificate, error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| wrong(&tls.cert_file, error.to_string()))
+        .map_err(|error| wrong(&tls.certificate, error.to_string()))
+}
+
+/// The bytes of a source; wiped when dropped, as they may be a key.
+fn pem(source: &PemSource) -> Result<Zeroizing<Vec<u8>>, ListenError> {
+    match source {
+        PemSource::Given(text) => Ok(Zeroizing::new(text.expose().clone().into_bytes())),
+        PemSource::File(path) => std::fs::read(path)
+            .map(Zeroizing::new)
+            .map_err(|error| ListenError::Tls { file: source.to_string(), why: error.to_string() }),
+    }
 }

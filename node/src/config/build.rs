@@ -31,6 +31,7 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     let http = listeners::http(settings, findings);
     let admin_address = listeners::optional("admin_address", settings, findings);
     let metrics_address = listeners::optional("metrics_address", settings, findings);
+    let metrics_tls = listeners::metrics_tls(settings, findings);
     let cluster = cluster::cluster(settings, findings);
     let gateway = listeners::gateway(settings, findings);
     let logging = logging::logging(settings, findings);
@@ -42,6 +43,7 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
         cluster: cluster?,
         admin_address: admin_address?,
         metrics_address: metrics_address?,
+        metrics_tls,
         gateway: gateway?,
         health: health(settings),
         logging: logging?,

@@ -8,6 +8,7 @@ use super::file::{self, FileValues};
 use super::flags::{self, Flags};
 use super::option::Opt;
 use super::problem::Findings;
+use super::structured::{self, Structured, is_replaced};
 use super::table;
 use super::value::Value;
 
@@ -16,6 +17,8 @@ use super::value::Value;
 pub enum Origin {
     /// Nobody gave it.
     Default,
+    /// The structured file.
+    Structured,
     /// The TOML file.
     File,
     /// A variable.
@@ -29,6 +32,7 @@ impl Origin {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Default => "default",
+            Self::Structured => "structured file",
             Self::File => "file",
             Self::Variable => "variable",
             Self::Flag => "flag",
@@ -49,6 +53,7 @@ pub type Variables<'v> = &'v dyn Fn(&str) -> Option<OsString>;
 #[derive(Debug)]
 pub struct Settings {
     by_name: BTreeMap<&'static str, Setting>,
+    structured: Option<Structured>,
     /// `--help` was asked for.
     pub help: bool,
 }
@@ -57,21 +62,39 @@ impl Settings {
     /// Reads flags, variables and the file that a flag names.
     pub fn load(args: &[String], variables: Variables<'_>, findings: &mut Findings) -> Self {
         let Flags { values: mut given, help } = flags::parse(args, findings);
-        let path = match given.get("config") {
+        let path_of = |given: &BTreeMap<_, _>, name| match given.get(name) {
             Some(Value::Text(path)) if !path.is_empty() => Some(PathBuf::from(path)),
             Some(_) | None => None,
         };
+        let path = path_of(&given, "config");
         let mut in_file = path.map_or_else(FileValues::new, |path| file::read(&path, findings));
+        let path = path_of(&given, "alpha_config");
+        let mut structured = path.map(|path| structured::read(&path, variables, findings));
+        if structured.is_some() {
+            refuse_replaced(&mut given, &mut in_file, findings);
+        }
+        let beside = structured.is_some();
+        let mut in_structured = structured.as_mut().map(|read| std::mem::take(&mut read.values)).unwrap_or_default();
         let settings = table::all().map(|option| {
             let found = given
                 .remove(option.name)
                 .map(|value| (value, Origin::Flag))
-                .or_else(|| variable(option, variables, findings).map(|value| (value, Origin::Variable)))
+                .or_else(|| in_structured.remove(option.name).map(|value| (value, Origin::Structured)))
+                .or_else(|| {
+                    let known = !(beside && is_replaced(option.name));
+                    let value = known.then(|| variable(option, variables, findings)).flatten();
+                    value.map(|value| (value, Origin::Variable))
+                })
                 .or_else(|| in_file.remove(option.name).map(|value| (value, Origin::File)));
             let (value, origin) = found.unwrap_or_else(|| (option.default_value(), Origin::Default));
             (option.name, Setting { value, origin })
         });
-        Self { by_name: settings.collect(), help }
+        Self { by_name: settings.collect(), structured, help }
+    }
+
+    /// What only the structured file can say, where there is one.
+    pub fn structured(&self) -> Option<&Structured> {
+        self.structured.as_ref()
     }
 
     fn get(&self, name: &'static str) -> &Setting {
@@ -151,6 +174,20 @@ impl Settings {
 
 fn mismatch(name: &str) -> ! {
     unreachable!("{name} is read as another kind than the table says")
+}
+
+/// Beside a structured file the options that it replaces are unknown, as in oauth2-proxy; their
+/// variables are passed over.
+fn refuse_replaced(given: &mut BTreeMap<&'static str, Value>, in_file: &mut FileValues, findings: &mut Findings) {
+    const INSTEAD: &str = "is unknown beside --alpha-config: say it in the structured file";
+    for option in table::all().filter(|option| is_replaced(option.name)) {
+        if given.remove(option.name).is_some() {
+            findings.usage(option.name, format!("the flag --{} {INSTEAD}", option.flag));
+        }
+        if in_file.remove(option.name).is_some() {
+            findings.problem(option.name, format!("the key {INSTEAD}"));
+        }
+    }
 }
 
 /// An empty variable counts as unset.

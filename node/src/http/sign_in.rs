@@ -27,7 +27,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     let visit = Visit::read(&request, &headers, service.gateway());
     let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
     let answer = if skip_page {
-        start::begin(&request, &worker, &visit, &target).await
+        start::begin_asked(&request, &worker, &visit, &target, &start::asked(&request)).await
     } else {
         page(&request, &worker, &visit, &target).await
     };

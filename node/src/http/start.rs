@@ -34,7 +34,7 @@ pub async fn start(request: HttpRequest, payload: web::Payload, worker: web::Dat
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
     let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
-    begin(&request, &worker, &visit, &target)
+    begin_asked(&request, &worker, &visit, &target, &asked(&request))
         .await
         .unwrap_or_else(|problem| respond::failure(&request, &worker, "login start", &problem, target.as_str()))
 }
@@ -49,12 +49,20 @@ pub fn refuse_background() -> HttpResponse {
     respond::uncached_text(StatusCode::UNAUTHORIZED, "Unauthorized\n")
 }
 
-/// Sends the browser to the provider.
-pub async fn begin(
+/// What the query of a login's start asks of the provider's parameters.
+pub fn asked(request: &HttpRequest) -> Vec<(String, String)> {
+    let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+    pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+}
+
+/// Sends the browser to the provider. `asked` is empty where no login was asked for: an application's
+/// own query says nothing to a provider.
+pub async fn begin_asked(
     request: &HttpRequest,
     worker: &Worker,
     visit: &Visit<'_>,
     target: &ReturnTo,
+    asked: &[(String, String)],
 ) -> Result<HttpResponse, Problem> {
     let (service, site) = (&worker.service, &worker.service.site);
     if !service.provider.ready() {
@@ -68,7 +76,7 @@ pub async fn begin(
     service.entropy.fill(&mut nonce);
     let now = service.clock.now();
     let attempt = LoginAttempt::begin(entropy, now, site.provider().clone(), site.id().clone(), target.as_str());
-    let url = service.provider.authorize_url(&attempt, &site.redirect_uri(visit))?;
+    let url = service.provider.authorize_url(&attempt, &site.redirect_uri(visit), asked)?;
 
     let name = LoginAttempt::cookie_name(site.cookie_name(), attempt.state());
     let value = attempt.seal(ring, &name, nonce);

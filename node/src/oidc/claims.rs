@@ -55,6 +55,7 @@ pub(super) fn wants_userinfo(id_token: &Map<String, Value>, config: &ProviderCon
     if checks_verified(config) {
         wanted.push(EMAIL_VERIFIED);
     }
+    wanted.extend(rules.additional.iter().map(String::as_str));
     wanted.into_iter().any(|claim| lookup(id_token, claim).is_none())
 }
 
@@ -79,6 +80,11 @@ pub(super) fn identity(
         preferred_username: sources.find(PREFERRED_USERNAME).map(as_text).unwrap_or_default(),
         groups_claimed: groups.is_some(),
     })
+}
+
+/// The further claims that were asked for, those that are there.
+pub(super) fn additional(sources: &Sources<'_>, names: &[String]) -> Vec<(String, Vec<String>)> {
+    names.iter().filter_map(|name| Some((name.clone(), as_list(sources.find(name)?)))).collect()
 }
 
 /// `email_verified` says something about `email` only.

@@ -5,6 +5,7 @@ use conclave_proto::time::Ttl;
 
 use super::{Findings, NANOS_PER_MILLI, NANOS_PER_SECOND, Settings};
 use crate::config::CookieConfig;
+use crate::config::headers::Claim;
 
 /// The longest that a login may take.
 const LOGIN_EXPIRE: Ttl = Ttl::from_secs(15 * 60);
@@ -119,6 +120,10 @@ pub(super) fn check_minimal_session(settings: &Settings, findings: &mut Findings
     }
     if settings.nanos("cookie_refresh") > 0 {
         findings.problem("session_cookie_minimal", "keeps no tokens, while `cookie_refresh` needs them: unset one");
+    }
+    let rules = settings.structured().map(|structured| &structured.headers);
+    if rules.is_some_and(|rules| rules.claims().any(Claim::is_token)) {
+        findings.problem("session_cookie_minimal", "keeps no tokens, while a header rule hands one out: unset one");
     }
     for name in ["pass_access_token", "pass_authorization_header", "set_authorization_header"] {
         if settings.flag(name) {

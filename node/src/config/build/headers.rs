@@ -6,6 +6,9 @@ use crate::config::headers::{Claim, ClientCopies, HeaderConfig, HeaderRule};
 
 /// What answers and upstream requests carry.
 pub(super) fn headers(settings: &Settings) -> HeaderConfig {
+    if let Some(structured) = settings.structured() {
+        return structured.headers.clone();
+    }
     HeaderConfig {
         answers: answers(settings),
         requests: requests(settings),

@@ -3,7 +3,8 @@
 use conclave_proto::forwarded::{Gateway, GatewayConfig, TrustedProxies};
 
 use super::{Findings, Settings};
-use crate::config::{HttpConfig, ListenAddress, TlsConfig};
+use crate::config::structured::{PemPair, Structured};
+use crate::config::{HttpConfig, ListenAddress, PemSource, TlsConfig};
 
 /// Headers that may carry the client's address, as in oauth2-proxy.
 const CLIENT_IP_HEADERS: [&str; 5] =
@@ -25,7 +26,11 @@ const CIPHER_SUITES: [&str; 9] = [
 /// The service listener.
 pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpConfig> {
     let tls = tls(settings, findings);
-    let address = optional("http_address", settings, findings);
+    let mut address = optional("http_address", settings, findings);
+    if wants_tls(settings) && settings.structured().is_none() {
+        // Beside tls_cert_file the plain address does not count, as in oauth2-proxy.
+        address = address.map(|_| None);
+    }
     if tls.is_none() && address == Some(None) && !wants_tls(settings) {
         findings.problem("http_address", "no listener at all: give an address, such as 127.0.0.1:4180");
     }
@@ -55,7 +60,18 @@ pub(super) fn optional(
 }
 
 fn wants_tls(settings: &Settings) -> bool {
-    settings.some_text("tls_cert_file").is_some() || settings.some_text("tls_key_file").is_some()
+    match settings.structured() {
+        Some(_) => settings.is_given("https_address"),
+        None => settings.some_text("tls_cert_file").is_some() || settings.some_text("tls_key_file").is_some(),
+    }
+}
+
+/// The listener of metrics over HTTPS.
+pub(super) fn metrics_tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
+    let address = optional("metrics_secure_address", settings, findings).flatten()?;
+    let given = settings.structured().map(|structured| &structured.metrics_certificate);
+    let (certificate, key) = pair("metrics_tls_cert_file", "metrics_tls_key_file", given, settings, findings);
+    Some(TlsConfig { address, certificate: certificate?, key: key?, only_tls13: false })
 }
 
 fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
@@ -64,14 +80,32 @@ fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
         return None;
     }
     let address = findings.take("https_address", ListenAddress::parse(settings.text("https_address")));
-    let cert = file_of("tls_cert_file", "tls_key_file", settings, findings);
-    let key = file_of("tls_key_file", "tls_cert_file", settings, findings);
+    let given = settings.structured().map(|structured: &Structured| &structured.certificate);
+    let (certificate, key) = pair("tls_cert_file", "tls_key_file", given, settings, findings);
     Some(TlsConfig {
         address: address?,
-        cert_file: cert?,
-        key_file: key?,
+        certificate: certificate?,
+        key: key?,
         only_tls13: settings.text("tls_min_version") == "TLS1.3",
     })
+}
+
+/// Certificate chain and key, from files or as given in the structured file.
+fn pair(
+    certificate: &'static str,
+    key: &'static str,
+    given: Option<&PemPair>,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> (Option<PemSource>, Option<PemSource>) {
+    let mut source = |name: &'static str, other: &str, given: Option<&crate::config::Secret<String>>| match given {
+        Some(text) => Some(PemSource::Given(text.clone())),
+        None => file_of(name, other, settings, findings).map(PemSource::File),
+    };
+    (
+        source(certificate, key, given.and_then(|pair| pair.certificate.as_ref())),
+        source(key, certificate, given.and_then(|pair| pair.key.as_ref())),
+    )
 }
 
 fn file_of(

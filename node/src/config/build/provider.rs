@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use conclave_proto::id::ProviderId;
+use conclave_proto::login::LoginParameter;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use url::Url;
@@ -48,6 +49,10 @@ const PUBLIC_KEY_HEADINGS: [&str; 3] =
 pub(super) fn provider(settings: &Settings, findings: &mut Findings) -> Option<ProviderConfig> {
     let kind = kind(settings, findings);
     check_google(settings, findings);
+    let several = settings.structured().is_some_and(|structured| structured.several_providers);
+    if several && settings.flag("skip_provider_button") {
+        findings.problem("skip_provider_button", "leaves nobody to choose between several providers: unset it");
+    }
     check_keys_of_others(settings, findings);
     if settings.text("client_id").is_empty() {
         findings.problem("client_id", "is missing: give the client that the provider knows you as");
@@ -59,19 +64,15 @@ pub(super) fn provider(settings: &Settings, findings: &mut Findings) -> Option<P
     let ca_files = ca_files(settings, findings);
     let pkce = pkce(settings, findings);
     let resource = url_option("resource", settings, findings);
-    let prompt = settings.some_text("prompt");
-    let approval = settings.some_text("approval_prompt").unwrap_or_else(|| "force".to_owned());
     Some(ProviderConfig {
-        id: ProviderId::default(),
+        id: id(settings),
         kind: kind?,
         display_name: settings.some_text("provider_display_name").unwrap_or_else(|| default_display_name(settings)),
         issuer_url: issuer_url?,
         client_id: settings.text("client_id").to_owned(),
         client_secret,
         scope: settings.some_text("scope").unwrap_or_else(|| default_scope(settings)),
-        approval_prompt: prompt.is_none().then_some(approval),
-        prompt,
-        acr_values: settings.some_text("acr_values"),
+        login_parameters: login_parameters(settings),
         response_mode: settings.some_text("auth_request_response_mode"),
         resource,
         pkce: pkce?,
@@ -82,6 +83,22 @@ pub(super) fn provider(settings: &Settings, findings: &mut Findings) -> Option<P
         use_system_trust_store: settings.flag("use_system_trust_store"),
         insecure_skip_tls_verify: settings.flag("ssl_insecure_skip_verify"),
     })
+}
+
+/// The structured file's `id`, or the default.
+pub(super) fn id(settings: &Settings) -> ProviderId {
+    settings.structured().and_then(|structured| structured.provider_id.clone()).unwrap_or_default()
+}
+
+fn login_parameters(settings: &Settings) -> Vec<LoginParameter> {
+    if let Some(structured) = settings.structured() {
+        return structured.login_parameters.clone();
+    }
+    let prompt = settings.some_text("prompt").map(|prompt| LoginParameter::fixed("prompt", prompt));
+    let approval = || settings.some_text("approval_prompt").unwrap_or_else(|| "force".to_owned());
+    let mut parameters = vec![prompt.unwrap_or_else(|| LoginParameter::fixed("approval_prompt", approval()))];
+    parameters.extend(settings.some_text("acr_values").map(|acr| LoginParameter::fixed("acr_values", acr)));
+    parameters
 }
 
 fn kind(settings: &Settings, findings: &mut Findings) -> Option<ProviderKind> {
@@ -293,8 +310,22 @@ fn claims(settings: &Settings) -> ClaimRules {
         email: email.to_owned(),
         groups: settings.text("oidc_groups_claim").to_owned(),
         audience: settings.items("oidc_audience_claims"),
+        additional: additional_claims(settings),
         skip_userinfo: settings.flag("skip_claims_from_profile_url"),
     }
+}
+
+/// Those that the structured file lists, and those that its header rules name.
+fn additional_claims(settings: &Settings) -> Vec<String> {
+    let Some(structured) = settings.structured() else { return Vec::new() };
+    let listed = structured.additional_claims.iter().map(String::as_str);
+    let mut names: Vec<String> = Vec::new();
+    for name in listed.chain(structured.headers.additional_claims()) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 fn default_scope(settings: &Settings) -> String {

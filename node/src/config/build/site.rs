@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use conclave_proto::id::{ProviderId, SiteId};
+use conclave_proto::id::SiteId;
 use conclave_proto::policy::{AuthenticatedEmails, EmailDomains, InvalidRule, OpeningRules, Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 
@@ -22,7 +22,7 @@ pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteC
     let backend_logout_url = provider::url_option("backend_logout_url", settings, findings);
     Some(SiteConfig {
         id: SiteId::default(),
-        provider: ProviderId::default(),
+        provider: provider::id(settings),
         proxy_prefix: proxy_prefix?,
         cookie: cookie?,
         allowed_hosts: allowed_hosts?,

@@ -9,6 +9,7 @@ use conclave_proto::time::Ttl;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::ProviderConfig;
 use crate::config::option::{Family, Kind};
 use crate::config::table;
 use crate::config::{Notice, NoticeLevel, PkceMode};
@@ -236,17 +237,21 @@ fn secrets_come_from_files_too() {
     assert!(!format!("{config:?}").contains(SECRET));
 }
 
+fn sent(provider: &ProviderConfig) -> Vec<(&str, &str)> {
+    conclave_proto::login::login_parameters(&provider.login_parameters, &[])
+}
+
 #[test]
 fn defaults_are_the_safe_ones() {
     let provider = &good(&[]).providers[0];
     assert_eq!((provider.pkce, provider.verification.skip_nonce), (PkceMode::WhereAllowed, false));
     assert_eq!(provider.scope, "openid email profile");
-    assert_eq!(provider.approval_prompt.as_deref(), Some("force"));
+    assert_eq!(sent(provider), [("approval_prompt", "force")]);
     let config = good(&["--insecure-oidc-skip-nonce", "--allowed-group=g", "--prompt=login", "--user-id-claim=upn"]);
     let provider = &config.providers[0];
     assert!(provider.verification.skip_nonce);
     assert_eq!(provider.scope, "openid email profile groups");
-    assert_eq!((provider.prompt.as_deref(), provider.approval_prompt.as_deref()), (Some("login"), None));
+    assert_eq!(sent(provider), [("prompt", "login")]);
     assert_eq!(provider.claims.email, "upn");
     let warned = |notice: &Notice| notice.option == "insecure_oidc_skip_nonce" && notice.level == NoticeLevel::Warning;
     assert!(config.notices.iter().any(warned));

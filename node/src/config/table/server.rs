@@ -6,9 +6,9 @@ use crate::config::option::Opt;
 /// Rows of this part of the table.
 pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("metrics_address", "metrics-address", Text, "").help("host:port of the plain-HTTP Prometheus listener; empty = off"),
-    Opt::oauth2_proxy("metrics_secure_address", "metrics-secure-address", Text, "").help("host:port of the HTTPS Prometheus listener").later("Metrics over HTTPS are not served yet; metrics_address and the admin listener are."),
-    Opt::oauth2_proxy("metrics_tls_cert_file", "metrics-tls-cert-file", Text, "").help("PEM certificate for the HTTPS metrics listener").later("Metrics over HTTPS are not served yet; metrics_address and the admin listener are."),
-    Opt::oauth2_proxy("metrics_tls_key_file", "metrics-tls-key-file", Text, "").help("PEM key for the HTTPS metrics listener").later("Metrics over HTTPS are not served yet; metrics_address and the admin listener are."),
+    Opt::oauth2_proxy("metrics_secure_address", "metrics-secure-address", Text, "").help("host:port of the HTTPS Prometheus listener"),
+    Opt::oauth2_proxy("metrics_tls_cert_file", "metrics-tls-cert-file", Text, "").help("PEM certificate for the HTTPS metrics listener"),
+    Opt::oauth2_proxy("metrics_tls_key_file", "metrics-tls-key-file", Text, "").help("PEM key for the HTTPS metrics listener"),
     Opt::oauth2_proxy("http_address", "http-address", Text, "127.0.0.1:4180").help("Plain listener: [http://]host:port, unix://path[,mode=0777], fd:N (systemd), \"-\" or empty = off; ignored when TLS cert/key set"),
     Opt::oauth2_proxy("https_address", "https-address", Text, ":443").help("TLS listener, used only if tls_cert_file or tls_key_file is set"),
     Opt::oauth2_proxy("tls_cert_file", "tls-cert-file", Text, "").help("PEM certificate for the service listener (switches service to HTTPS only)"),

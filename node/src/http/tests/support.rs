@@ -44,7 +44,12 @@ impl Provider for FakeProvider {
         true
     }
 
-    fn authorize_url(&self, attempt: &LoginAttempt, redirect_uri: &str) -> Result<String, ProviderError> {
+    fn authorize_url(
+        &self,
+        attempt: &LoginAttempt,
+        redirect_uri: &str,
+        _: &[(String, String)],
+    ) -> Result<String, ProviderError> {
         Ok(format!("https://idp.test/authorize?state={}&redirect_uri={redirect_uri}", attempt.state()))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use conclave_proto::id::ProviderId;
-use conclave_proto::login::LoginAttempt;
+use conclave_proto::login::{LoginAttempt, login_parameters};
 use conclave_proto::time::Clock;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -59,9 +59,6 @@ impl OidcProvider {
             ("scope", Some(config.scope.clone())),
             ("state", Some(attempt.state().to_owned())),
             ("nonce", self.nonce(attempt).map(str::to_owned)),
-            ("prompt", config.prompt.clone()),
-            ("approval_prompt", config.approval_prompt.clone()),
-            ("acr_values", config.acr_values.clone()),
             ("response_mode", config.response_mode.clone()),
             ("resource", config.resource.clone()),
         ];
@@ -154,6 +151,7 @@ impl OidcProvider {
         };
         let sources = Sources { id_token: &claims.all, userinfo: userinfo.as_ref() };
         let identity = claims::identity(&claims.subject, &sources, &self.config)?;
+        let additional = claims::additional(&sources, &self.config.claims.additional);
         Ok(SessionClaims {
             identity,
             sid: claims.all.get("sid").and_then(Value::as_str).filter(|sid| !sid.is_empty()).map(str::to_owned),
@@ -163,7 +161,7 @@ impl OidcProvider {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
             token_expires_at: tokens.expires_at,
-            additional: Vec::new(),
+            additional,
         })
     }
 }
@@ -186,15 +184,24 @@ impl Provider for OidcProvider {
         self.ready()
     }
 
-    fn authorize_url(&self, attempt: &LoginAttempt, redirect_uri: &str) -> Result<String, ProviderError> {
+    fn authorize_url(
+        &self,
+        attempt: &LoginAttempt,
+        redirect_uri: &str,
+        asked: &[(String, String)],
+    ) -> Result<String, ProviderError> {
         let snapshot = self.snapshot()?;
         let given = self.parameters(&snapshot, attempt, redirect_uri);
+        // The protocol's own parameters are nobody's choice.
+        let mut chosen = login_parameters(&self.config.login_parameters, asked);
+        chosen.retain(|(name, _)| !given.contains_key(*name));
+        let owned = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let mut url = snapshot.metadata.authorization.clone();
-        let kept = url
-            .query_pairs()
-            .filter(|(name, _)| !given.contains_key(&**name))
-            .map(|(n, v)| (n.into_owned(), v.into_owned()));
-        let mut pairs: Vec<(String, String)> = kept.chain(given.clone()).collect();
+        let replaced = |name: &str| given.contains_key(name) || chosen.iter().any(|(other, _)| *other == name);
+        let kept = url.query_pairs().filter(|(name, _)| !replaced(name)).map(|(name, value)| owned(&name, &value));
+        let mut pairs: Vec<(String, String)> = kept.collect();
+        pairs.extend(chosen.iter().map(|(name, value)| owned(name, value)));
+        pairs.extend(given);
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         url.set_query(Some(&Serializer::new(String::new()).extend_pairs(pairs).finish()));
         url.set_fragment(None);

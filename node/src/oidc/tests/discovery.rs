@@ -29,7 +29,7 @@ async fn a_provider_that_is_down_at_start_delays_logins_only() {
     let outage = provider.refresh_metadata().await.expect_err("down");
     assert!(matches!(*outage, DiscoveryError::Status { .. }), "{outage}");
     assert!(!provider.ready());
-    let error = provider.authorize_url(&attempt(), REDIRECT).expect_err("not ready");
+    let error = provider.authorize_url(&attempt(), REDIRECT, &[]).expect_err("not ready");
     assert!(matches!(error, ProviderError::NotReady(Some(_))));
     assert!(error.to_string().contains("503"), "says why: {error}");
     assert!(exchange(&*provider).await.expect_err("not ready").is_outage());
@@ -38,7 +38,7 @@ async fn a_provider_that_is_down_at_start_delays_logins_only() {
     assert!(!provider.prepare(PATIENCE).await, "it failed a moment ago");
     clock.pass(1);
     assert!(provider.prepare(PATIENCE).await && provider.ready());
-    assert!(provider.authorize_url(&attempt(), REDIRECT).is_ok());
+    assert!(provider.authorize_url(&attempt(), REDIRECT, &[]).is_ok());
 }
 
 #[tokio::test]

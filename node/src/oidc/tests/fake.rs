@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use conclave_proto::id::{ProviderId, SiteId};
-use conclave_proto::login::LoginAttempt;
+use conclave_proto::login::{LoginAttempt, LoginParameter};
 use conclave_proto::time::{Boottime, Clock, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -191,9 +191,7 @@ pub fn config(issuer: &str) -> ProviderConfig {
         client_id: CLIENT.to_owned(),
         client_secret: Some(SecretSource::Given(Secret::new(SECRET.to_owned()))),
         scope: "openid email profile".to_owned(),
-        prompt: None,
-        approval_prompt: Some("force".to_owned()),
-        acr_values: None,
+        login_parameters: vec![LoginParameter::fixed("approval_prompt", "force")],
         response_mode: None,
         resource: None,
         pkce: PkceMode::WhereAllowed,
@@ -201,6 +199,7 @@ pub fn config(issuer: &str) -> ProviderConfig {
             email: "email".to_owned(),
             groups: "groups".to_owned(),
             audience: vec!["aud".to_owned()],
+            additional: Vec::new(),
             skip_userinfo: false,
         },
         endpoints: EndpointOverrides::default(),

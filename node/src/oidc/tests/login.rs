@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use conclave_proto::login::LoginParameter;
 use conclave_proto::session::Identity;
 use conclave_proto::time::Timestamp;
 use serde_json::{Value, json};
@@ -51,8 +52,9 @@ fn refused(outcome: Result<SessionClaims, ExchangeError>) -> InvalidIdToken {
 #[tokio::test]
 async fn the_browser_is_sent_with_pkce_state_and_nonce() {
     let fake = Fake::start().await;
-    let provider = ready(&fake, |config| config.acr_values = Some("gold".to_owned())).await;
-    let url = provider.authorize_url(&attempt(), REDIRECT).expect("ready");
+    let provider =
+        ready(&fake, |config| config.login_parameters.push(LoginParameter::fixed("acr_values", "gold"))).await;
+    let url = provider.authorize_url(&attempt(), REDIRECT, &[]).expect("ready");
     assert!(url.starts_with(&format!("{}/authorize?acr_values=gold&approval_prompt=force&client_id=", fake.issuer)));
     let attempt = attempt();
     let challenge = attempt.code_challenge();
@@ -84,7 +86,7 @@ async fn pkce_follows_what_the_provider_says() {
         fake.answer("/.well-known/openid-configuration", Scripted::json(metadata));
         fake.issue(&fake.claims(&attempt()));
         let provider = ready(&fake, |config| config.pkce = mode).await;
-        let sent = query(&provider.authorize_url(&attempt(), REDIRECT).expect("ready"));
+        let sent = query(&provider.authorize_url(&attempt(), REDIRECT, &[]).expect("ready"));
         exchange(&*provider).await.expect("a session");
         let verifier = fake.asked("/token")[0].field("code_verifier");
         assert_eq!(verifier.is_some(), sent.contains_key("code_challenge"), "a verifier goes with a challenge");
@@ -326,7 +328,7 @@ async fn the_nonce_can_be_left_out_by_name_only() {
     claims.as_object_mut().expect("an object").remove("nonce");
     fake.issue(&claims);
     let provider = ready(&fake, |config| config.verification.skip_nonce = true).await;
-    assert!(!query(&provider.authorize_url(&attempt(), REDIRECT).expect("ready")).contains_key("nonce"));
+    assert!(!query(&provider.authorize_url(&attempt(), REDIRECT, &[]).expect("ready")).contains_key("nonce"));
     assert!(exchange(&*provider).await.is_ok());
 }
 
