@@ -276,6 +276,8 @@ pub struct CookieConfig {
     pub refresh: Ttl,
     /// How long a login may take: at most 15 minutes.
     pub login_expire: Ttl,
+    /// Sessions keep no tokens.
+    pub minimal: bool,
     /// Most login cookies at once: 1 to 5.
     pub login_limit: usize,
 }

@@ -5,6 +5,7 @@ mod cookies;
 mod headers;
 mod listeners;
 mod logging;
+mod pages;
 mod provider;
 mod site;
 mod standing;
@@ -27,6 +28,8 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     standing::check(settings, findings);
     headers::check_clashes(settings, findings);
     cookies::check_minimal_session(settings, findings);
+    cookies::check_store(settings, findings);
+    pages::check(settings, findings);
     upstreams::check(settings, findings);
     let http = listeners::http(settings, findings);
     let admin_address = listeners::optional("admin_address", settings, findings);

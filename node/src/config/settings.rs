@@ -69,7 +69,11 @@ impl Settings {
         let path = path_of(&given, "config");
         let mut in_file = path.map_or_else(FileValues::new, |path| file::read(&path, findings));
         let path = path_of(&given, "alpha_config");
-        let mut structured = path.map(|path| structured::read(&path, variables, findings));
+        let convert = matches!(given.get("convert_config_to_alpha"), Some(Value::Bool(true)));
+        if convert && path.is_some() {
+            findings.problem("alpha_config", "and `convert_config_to_alpha` exclude each other: choose one");
+        }
+        let mut structured = path.filter(|_| !convert).map(|path| structured::read(&path, variables, findings));
         if structured.is_some() {
             refuse_replaced(&mut given, &mut in_file, findings);
         }

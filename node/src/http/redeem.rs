@@ -142,8 +142,8 @@ fn seal_session(
     Ok((ticket, command))
 }
 
-/// What the session keeps; tokens only where the configuration uses them. The ID token stays: the
-/// provider's end-session page wants it.
+/// What the session keeps; tokens only where the configuration uses them. The ID token stays,
+/// unless sessions are to be minimal: the provider's end-session page wants it.
 fn body(service: &Service, claims: &SessionClaims) -> SessionBody {
     let config = service.site.config();
     let refreshes = config.cookie.refresh.as_millis() > 0;
@@ -151,7 +151,7 @@ fn body(service: &Service, claims: &SessionClaims) -> SessionBody {
     SessionBody {
         identity: claims.identity.clone(),
         issuer: service.site.issuer().to_owned(),
-        id_token: claims.id_token.clone(),
+        id_token: if config.cookie.minimal { String::new() } else { claims.id_token.clone() },
         access_token: kept(config.headers.uses_access_token() || refreshes, &claims.access_token),
         refresh_token: kept(refreshes, &claims.refresh_token),
         token_expires_at: claims.token_expires_at,

@@ -120,6 +120,10 @@ fn secrets(settings: &Settings, findings: &mut Findings) -> Option<Vec<CookieSec
         }
         ("", Some(path)) => read_secret("cookie_secret_file", &path, findings)
             .and_then(|text| findings.take("cookie_secret", CookieSecret::parse(&text))),
+        (literal, _) if literal.trim_matches([' ', '\t']) != literal => {
+            findings.problem("cookie_secret", "has spaces around it: they may belong to it or not; take them away");
+            None
+        }
         (literal, _) => findings.take("cookie_secret", CookieSecret::parse(literal)),
     };
     let mut ring = vec![active];

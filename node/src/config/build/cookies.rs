@@ -53,6 +53,7 @@ pub(super) fn cookies(settings: &Settings, findings: &mut Findings) -> Option<Co
         expire,
         refresh,
         login_expire,
+        minimal: settings.flag("session_cookie_minimal"),
         login_limit: login_limit(settings),
     })
 }
@@ -111,6 +112,14 @@ fn login_expire(settings: &Settings, findings: &mut Findings) -> Ttl {
 fn login_limit(settings: &Settings) -> usize {
     let asked = usize::try_from(settings.int("cookie_csrf_per_request_limit")).unwrap_or(0);
     if asked == 0 { LOGIN_LIMIT } else { asked.min(LOGIN_LIMIT) }
+}
+
+/// Both kinds are known words, and nothing else is.
+pub(super) fn check_store(settings: &Settings, findings: &mut Findings) {
+    let kind = settings.text("session_store_type");
+    if !matches!(kind, "cookie" | "redis") {
+        findings.problem("session_store_type", format!("{kind:?} is no session store: give cookie or redis"));
+    }
 }
 
 /// A session without tokens cannot be refreshed, nor can its tokens be handed on.

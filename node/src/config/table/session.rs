@@ -16,7 +16,7 @@ pub(super) const ROWS: &[Opt] = &[
         .mapped("Whatever it says, sessions live in the cluster's own replicated store."),
     Opt::oauth2_proxy("session_cookie_minimal", "session-cookie-minimal", Bool, "false")
         .help("Cookie store: drop access/id/refresh tokens (not with cookie_refresh or token headers)")
-        .ignored("Not needed: the cookie is a ticket of at most 256 bytes in any case."),
+        .mapped("The cookie is a ticket of at most 256 bytes in any case; sessions keep no tokens."),
     Opt::oauth2_proxy("redis_connection_url", "redis-connection-url", Text, "")
         .help("redis://, rediss:// or unix:// URL")
         .secret()
