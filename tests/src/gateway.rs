@@ -70,7 +70,7 @@ impl Gateway {
         std::fs::write(&config, configuration(place, replicas))?;
         let prefix = format!("{}/", home.display());
         let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
-        let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?;
+        let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?.with_children();
         process.listening(place.address, Duration::from_secs(10)).await?;
         Ok(Self { process, address: place.address })
     }

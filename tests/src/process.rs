@@ -11,12 +11,16 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Failure, timing};
 
+/// How long a program with children of its own may take to end them.
+const GENTLE_END: Duration = Duration::from_secs(2);
+
 /// A running child. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    has_children: bool,
 }
 
 impl Process {
@@ -40,7 +44,13 @@ impl Process {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         touch(&mut command);
         let child = command.spawn().map_err(|error| format!("{name} does not start: {error}"))?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), has_children: false })
+    }
+
+    /// Ends it by SIGTERM when dropped: nginx's workers outlive a master that is killed.
+    pub fn with_children(mut self) -> Self {
+        self.has_children = true;
+        self
     }
 
     /// The log file.
@@ -99,6 +109,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.has_children && self.signal(Signal::TERM).is_ok() {
+            let begun = timing::now();
+            while self.ended().is_none() && begun.elapsed() < GENTLE_END {
+                std::thread::yield_now();
+            }
+        }
         self.kill();
     }
 }
