@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use crate::config::load::{self, Request};
 use crate::config::{Config, ConfigError, check, data_dir, docs, help};
-use crate::{app, dev, telemetry};
+use crate::{app, dev, operator, telemetry};
 
 /// Commands that are a first word; without one the process serves.
-const COMMANDS: [&str; 3] = ["serve", "dev", "check-config"];
+const COMMANDS: [&str; 4] = ["serve", "dev", "check-config", "cluster"];
 
 /// Runs the command that the arguments, without the program's name, ask for.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -29,6 +29,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             print!("{text}");
             ExitCode::from(code)
         }
+        "cluster" => finished(operator::run(rest)),
         "version" => version(),
         "help" => usage(),
         "print-options" => {

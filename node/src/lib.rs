@@ -12,4 +12,5 @@ pub mod inject;
 pub mod metrics;
 pub mod oidc;
 pub mod opened;
+pub mod operator;
 pub mod telemetry;

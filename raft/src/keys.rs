@@ -9,7 +9,9 @@ use conclave_proto::command::{Command, KeyEnvelope};
 use conclave_proto::id::KeyId;
 use conclave_proto::keyring::Keyring;
 use conclave_proto::keyspace::FoundedState;
+use conclave_proto::wire::Written;
 
+use crate::error::WriteError;
 use crate::founding::wrap_fresh_key;
 use crate::shared::Shared;
 use crate::status::StoreEvent;
@@ -33,7 +35,7 @@ pub(crate) async fn follow(shared: Arc<Shared>) {
             if open(&shared, &founded) || !shared.config.is_alone() {
                 known = Some(founded);
             } else {
-                rekey(&shared, &founded).await;
+                rekey_alone(&shared, &founded).await;
                 continue;
             }
         }
@@ -61,11 +63,10 @@ fn open(shared: &Shared, founded: &FoundedState) -> bool {
 }
 
 /// A cluster of one helps itself: there is nobody whose sessions it could end by mistake but its own.
-async fn rekey(shared: &Arc<Shared>, founded: &FoundedState) {
+async fn rekey_alone(shared: &Arc<Shared>, founded: &FoundedState) {
     let mut leaders = shared.leaders.clone();
     leaders.until_me().await;
-    let envelopes = wrap_fresh_key(shared, founded.cluster);
-    match shared.write(Command::Rekey { from: founded.epoch, envelopes }, PROPOSAL_LIMIT).await {
+    match rekey(shared, founded, PROPOSAL_LIMIT).await {
         Ok(_) => {
             tracing::warn!(
                 "no configured cookie_secret opened the cluster key, so a new one was made: all sessions have ended"
@@ -77,6 +78,16 @@ async fn rekey(shared: &Arc<Shared>, founded: &FoundedState) {
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
+}
+
+/// A new epoch under a fresh key.
+pub(crate) async fn rekey(
+    shared: &Arc<Shared>,
+    founded: &FoundedState,
+    limit: Duration,
+) -> Result<Written, WriteError> {
+    let envelopes = wrap_fresh_key(shared, founded.cluster);
+    shared.write(Command::Rekey { from: founded.epoch, envelopes }, limit).await
 }
 
 /// While this replica leads: wraps the cluster key under each secret that every member holds by now,

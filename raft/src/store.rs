@@ -249,6 +249,13 @@ impl ReplicatedStore {
         self.parts.flusher.stats()
     }
 
+    /// Ends every session: a new cluster key under a new epoch, wrapped under the secrets configured
+    /// here. For when no configured secret opens the key that the cluster has.
+    pub async fn rekey(&self, limit: Duration) -> Result<Written, WriteError> {
+        let founded = self.shared.state.founded().ok_or(WriteError::NotFounded)?;
+        keys::rekey(&self.shared, &founded, limit).await
+    }
+
     /// Gives the leadership away before a planned stop; new writes wait meanwhile and then go to the
     /// new leader.
     pub async fn hand_over(&self) -> HandOver {

@@ -18,6 +18,7 @@ Usage:
   conclave [FLAGS]                serve
   conclave dev                    three replicas, a demo provider and a demo app on this machine
   conclave check-config [FLAGS]   say of every option given what becomes of it
+  conclave cluster COMMAND        ask a running replica: status, hand-over, rekey
 
 Every flag is also a variable and a TOML key (--config FILE): flag over variable over file over default.
 ";

@@ -4,14 +4,23 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use conclave_proto::time::Ttl;
-use conclave_raft::{MemberStatus, Status};
+use conclave_raft::{HandOver, MemberStatus, Status};
 use serde::Serialize;
 
-use super::{Service, health};
+use super::{COMMIT_DEADLINE, Service, health};
+
+/// Path of the command that ends all sessions.
+pub const REKEY: &str = "/rekey";
+
+/// Path of the command that gives the leadership away.
+pub const HAND_OVER: &str = "/hand-over";
+
+/// The header that commands carry.
+pub const MEANT: &str = "x-conclave-command";
 
 /// What `/status` says; numbers that do not fit a JavaScript number are texts.
 #[derive(Debug, Default, Serialize)]
@@ -55,6 +64,8 @@ pub fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
         .service(web::resource("/metrics").to(metrics))
         .service(web::resource("/status").to(status))
         .service(web::resource("/state-hash").to(state_hash))
+        .service(web::resource(REKEY).route(web::post().to(rekey)))
+        .service(web::resource(HAND_OVER).route(web::post().to(hand_over)))
         .service(web::resource("/live").to(live))
         .service(web::resource("/ready").to(ready));
 }
@@ -67,6 +78,41 @@ pub fn configure_metrics(config: &mut ServiceConfig, service: &Arc<Service>) {
 async fn metrics(service: web::Data<Service>) -> HttpResponse {
     service.observe();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(service.metrics.render())
+}
+
+/// Whether a command may be taken: from this machine, and by a program that means it. A page in
+/// an operator's browser can post here as well, but not with a header of its own.
+fn is_meant(request: &HttpRequest) -> bool {
+    let from_here = request.peer_addr().is_none_or(|address| address.ip().is_loopback());
+    from_here && request.headers().contains_key(MEANT)
+}
+
+async fn rekey(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    let Some(store) = service.store().filter(|_| is_meant(&request)) else { return not_taken() };
+    match store.rekey(COMMIT_DEADLINE).await {
+        Ok(_) => {
+            service.opened.clear();
+            tracing::warn!("an operator had the cluster re-keyed: all sessions have ended");
+            health::plain(StatusCode::OK, "re-keyed: all sessions have ended\n".to_owned())
+        }
+        Err(error) => health::plain(StatusCode::SERVICE_UNAVAILABLE, format!("not re-keyed: {error}\n")),
+    }
+}
+
+async fn hand_over(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    let Some(store) = service.store().filter(|_| is_meant(&request)) else { return not_taken() };
+    let (status, said) = match store.hand_over().await {
+        HandOver::To(leader) => (StatusCode::OK, format!("{leader} leads now\n")),
+        HandOver::NotLeading => (StatusCode::OK, "this replica does not lead\n".to_owned()),
+        HandOver::Alone => (StatusCode::CONFLICT, "there is no other replica\n".to_owned()),
+        HandOver::NobodyLed => (StatusCode::SERVICE_UNAVAILABLE, "no other replica took over in time\n".to_owned()),
+    };
+    health::plain(status, said)
+}
+
+fn not_taken() -> HttpResponse {
+    let said = "commands are taken from this machine, from `conclave cluster`, while the store is open\n";
+    health::plain(StatusCode::FORBIDDEN, said.to_owned())
 }
 
 async fn live() -> HttpResponse {

@@ -224,3 +224,35 @@ async fn sessions_outlive_a_restart() {
     assert_eq!((check.status, check.header("x-auth-request-user")), (StatusCode::ACCEPTED, Some("alice")));
     bench.stop().await;
 }
+
+#[actix_web::test]
+async fn a_lost_cookie_secret_has_a_way_out() {
+    let bench = Bench::start(&[]).await;
+    let mut browser = Browser::default();
+    let app = bench.app().await;
+    browser.log_in(&app, "alice", "/").await;
+    let admin = bench.node.admin_address.expect("an admin listener");
+    let page = posted_by_a_page(admin).await;
+    assert!(page.starts_with("HTTP/1.0 403") || page.starts_with("HTTP/1.1 403"), "a page in a browser: {page}");
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+    let args = ["rekey".to_owned(), format!("--admin-address={admin}"), "--end-all-sessions".to_owned()];
+    actix_web::web::block(move || crate::operator::run(&args)).await.expect("ran").expect("re-keyed");
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    let again = browser.log_in(&app, "alice", "/").await;
+    assert_eq!(again.status, StatusCode::FOUND);
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+    bench.stop().await;
+}
+
+/// A post without the header that commands carry.
+async fn posted_by_a_page(admin: std::net::SocketAddr) -> String {
+    let asked = actix_web::web::block(move || {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(admin)?;
+        stream
+            .write_all(b"POST /rekey HTTP/1.0\r\nHost: x\r\nOrigin: http://evil.test\r\nContent-Length: 0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    asked.await.expect("ran").expect("answered")
+}
