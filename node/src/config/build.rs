@@ -26,6 +26,7 @@ const MAX_DRAIN_DELAY: Ttl = Ttl::from_secs(600);
 /// Checks everything. Nothing comes back where a part could not be made; all problems are in `findings`.
 pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     standing::check(settings, findings);
+    standing::deployment_notices(settings, findings);
     headers::check_clashes(settings, findings);
     cookies::check_minimal_session(settings, findings);
     cookies::check_store(settings, findings);

@@ -35,6 +35,13 @@ pub(super) fn check(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// Hands on what the chart has to say: under continuous delivery nobody sees what an install prints.
+pub(super) fn deployment_notices(settings: &Settings, findings: &mut Findings) {
+    for line in settings.text("deployment_notices").lines().map(str::trim).filter(|line| !line.is_empty()) {
+        findings.info("deployment_notices", line);
+    }
+}
+
 /// An empty one restricts nobody, here as there.
 fn refuse_restrictor(name: &'static str, text: &str, settings: &Settings, findings: &mut Findings) {
     use crate::config::option::Kind;

@@ -30,6 +30,9 @@ pub(super) const ROWS: &[Opt] = &[
         .help("How long to go on accepting after going unready, before stopping"),
     Opt::conclave("auth_ok_status", "auth-ok-status", Int, "202")
         .help("Status of an allowed check on the auth endpoint: 202, or 200 for gateways that need it"),
+    Opt::conclave("deployment_notices", "deployment-notices", Text, "").help(
+        "What the chart that started this process ignored or changed, one sentence a line; said in the log at start",
+    ),
     Opt::conclave("cookie_secret_previous", "cookie-secret-previous", List, "[]")
         .help("Older cookie secrets that are still accepted while cookie_secret is being changed")
         .secret(),

@@ -1,0 +1,57 @@
+{{/* Values that cannot be served, each with a sentence that says what to do. */}}
+{{- define "oauth2-proxy.refusals" -}}
+{{- if not .Values.persistence.enabled -}}
+{{- fail "persistence.enabled=false is not built yet: a replica that loses its disk has to join anew, so each needs a volume. Leave it true and set persistence.storageClass and persistence.size." -}}
+{{- end -}}
+{{- if or .Values.cluster.tls.existingSecret .Values.cluster.tls.certManager -}}
+{{- fail "cluster.tls with certificates of your own is not built yet. Leave it empty: the replicas mint theirs from the cookie secret, and the traffic between them is always mutual TLS." -}}
+{{- end -}}
+{{- if not (has .Values.gateway (list "" "nginx" "traefik" "caddy" "envoy" "haproxy")) -}}
+{{- fail (printf "gateway %q is not known: set nginx (also for ingress-nginx), traefik, caddy, envoy or haproxy, or leave it empty to read the headers that oauth2-proxy reads." .Values.gateway) -}}
+{{- end -}}
+{{- if or (lt (int .Values.replicaCount) 1) (gt (int .Values.replicaCount) 9) -}}
+{{- fail (printf "replicaCount %v: set 1, 3, 5, 7 or 9. Three survive the loss of one, five of two; every replica holds all sessions." .Values.replicaCount) -}}
+{{- end -}}
+{{- if kindIs "map" .Values.extraArgs -}}
+{{- range $key := list "peers" "self" "peer-address" "data-dir" "admin-address" -}}
+{{- if hasKey $.Values.extraArgs $key -}}
+{{- fail (printf "extraArgs.%s is set by the chart, for each pod its own: take it out. replicaCount, cluster.* and persistence.* are the values behind it." $key) -}}
+{{- end -}}
+{{- end -}}
+{{- else -}}
+{{- range .Values.extraArgs -}}
+{{- if regexMatch "^--?(peers|self|peer-address|data-dir|admin-address)(=|$)" (toString .) -}}
+{{- fail (printf "extraArgs: %s is set by the chart, for each pod its own: take it out. replicaCount, cluster.* and persistence.* are the values behind it." (regexFind "^[^=]*" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.gatewayApi.enabled (not .Values.gatewayApi.gatewayRef) -}}
+{{- fail "gatewayApi.enabled needs gatewayApi.gatewayRef: name and namespace of the Gateway that the HTTPRoute attaches to." -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.enabled needs ingress.hosts, a list of host names: without one the Ingress would answer for every host." -}}
+{{- end -}}
+{{- if .Values.checkDeprecation -}}
+{{- include "oauth2-proxy.refusals.renamed" . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What oauth2-proxy's chart refuses as well. */}}
+{{- define "oauth2-proxy.refusals.renamed" -}}
+{{- if .Values.service.port -}}
+{{- fail "service.port is now service.portNumber: rename it." -}}
+{{- end -}}
+{{- with .Values.alphaConfig -}}
+{{- if and .enabled .existingConfig .existingSecret -}}
+{{- fail "alphaConfig.existingConfig and alphaConfig.existingSecret exclude each other: give one." -}}
+{{- end -}}
+{{- if and .enabled (or .existingConfig .existingSecret) (or .serverConfigData .metricsConfigData .configData .configFile) -}}
+{{- fail "alphaConfig.existingConfig or existingSecret is the whole file: take serverConfigData, metricsConfigData, configData and configFile out, or put their content into it." -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.ingress.extraPaths -}}
+{{- if or .backend.serviceName .backend.servicePort -}}
+{{- fail "ingress.extraPaths has backends of an old Ingress version: write backend.service.name and backend.service.port." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
