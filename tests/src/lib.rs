@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod corpus;
 pub mod disks;
 pub mod gateway;
+pub mod helm;
 pub mod http;
 pub mod intruder;
 pub mod jar;

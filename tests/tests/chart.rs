@@ -1,0 +1,300 @@
+//! The chart: what it renders from many values, what it refuses, and that the program takes what it gives.
+//! `UPDATE_GOLDEN=1` rewrites the golden files; what changed in them is for a person to read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use conclave_tests::cluster::{Options, binary};
+use conclave_tests::helm::{self, Checked, Invocation, NAMESPACE, RELEASE};
+use conclave_tests::process::run;
+use conclave_tests::report::Scenario;
+use conclave_tests::workdir::WorkDir;
+use conclave_tests::world::World;
+use conclave_tests::{Failure, repository};
+use regex::Regex;
+use serde_json::Value;
+
+/// An option that cannot be read at all ends with this code; one that cannot be served with 1.
+const UNREADABLE: i32 = 2;
+
+/// What an existing secret of a user would hold.
+const CREDENTIALS: [(&str, &str); 3] = [
+    ("OAUTH2_PROXY_CLIENT_ID", "client"),
+    ("OAUTH2_PROXY_CLIENT_SECRET", "secret"),
+    ("OAUTH2_PROXY_COOKIE_SECRET", "9f8e7d6c5b4a3928-1706f5e4d3c2b1a"),
+];
+
+#[test]
+fn chart_renders() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart");
+    let cases = cases(&dir)?;
+    let mut scenario = Scenario::begin("chart", cases.len(), cases.len(), "values files");
+    assert!(cases.len() >= 20, "{} values files are too few", cases.len());
+    let (mut objects, mut validations, mut foreign, mut starts) = (0, 0, 0, 0);
+    for (name, values) in &cases {
+        helm::lint(values).map_err(|error| format!("{name}: {error}"))?;
+        let text = helm::template(&[values], &[]).map_err(|error| format!("{name}: {error}"))?;
+        golden(&format!("{name}.yaml"), &text)?;
+        let file = dir.join(&format!("{name}.yaml"));
+        std::fs::write(&file, &text)?;
+        let checked = helm::check(&file)?;
+        assert!(checked.problems.is_empty(), "{name}: {:#?}", checked.problems);
+        invariants(name, &checked);
+        starts += started(name, &checked, &dir)?;
+        objects += checked.objects.len();
+        validations += checked.validations;
+        foreign += checked.foreign;
+    }
+    scenario.figure("objects", objects);
+    scenario.figure("validations against 1.31 and 1.35", validations);
+    scenario.figure("custom resources without a schema here", foreign);
+    scenario.figure("renders that the program would serve", starts);
+    scenario.figure("values refused with a sentence", refusals()?);
+    manifests_are_the_charts()?;
+    scenario.passed();
+    Ok(())
+}
+
+/// Every values file: the matrix, the examples, and what the HelmReleases among them hold.
+fn cases(dir: &WorkDir) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let mut cases: Vec<(String, PathBuf)> =
+        files("tests/chart/values")?.into_iter().map(|file| (stem(&file), file)).collect();
+    cases.push(("manifests".to_owned(), repository().join("deploy/manifests/values.yaml")));
+    for example in files("deploy/examples")?.into_iter().filter(|path| path.is_dir()) {
+        let name = format!("example-{}", stem(&example));
+        if example.join("values.yaml").is_file() {
+            cases.push((name.clone(), example.join("values.yaml")));
+        }
+        for file in files_in(&example)?.into_iter().filter(|file| is_objects(file)) {
+            let checked = helm::check(&file)?;
+            assert!(checked.problems.is_empty(), "{}: {:#?}", file.display(), checked.problems);
+            if let Some(release) = checked.kind("HelmRelease").next() {
+                let values = dir.join(&format!("{name}-{}.values.json", stem(&file)));
+                std::fs::write(&values, release["spec"]["values"].to_string())?;
+                cases.push((format!("{name}-{}", stem(&file)), values));
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn is_objects(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".yaml") && !matches!(name, "values.yaml" | "kustomization.yaml")
+}
+
+/// What has to hold of every render, whatever the values.
+fn invariants(name: &str, checked: &Checked) {
+    let set = checked.kind("StatefulSet").next().expect("a StatefulSet");
+    let spec = &set["spec"];
+    let pod = &spec["template"]["spec"];
+    let replicas = spec["replicas"].as_u64().expect("a number of replicas");
+    assert!(replicas % 2 == 1, "{name}: {replicas} replicas");
+    assert_eq!(spec["podManagementPolicy"], "Parallel", "{name}");
+    let peers = checked.object("Service", spec["serviceName"].as_str().expect("a Service")).expect("it is rendered");
+    assert_eq!(peers["spec"]["clusterIP"], "None", "{name}");
+    assert_eq!(peers["spec"]["publishNotReadyAddresses"], true, "{name}");
+    for service in checked.kind("Service") {
+        assert_eq!(service["spec"]["selector"], spec["selector"]["matchLabels"], "{name}");
+        let ports = service["spec"]["ports"].as_array().expect("ports");
+        let has_peers = ports.iter().any(|port| port["name"] == "peers");
+        assert_eq!(has_peers, service["metadata"]["name"] == peers["metadata"]["name"], "{name}");
+    }
+    for (key, value) in spec["selector"]["matchLabels"].as_object().expect("labels") {
+        assert_eq!(&spec["template"]["metadata"]["labels"][key], value, "{name}");
+        for other in checked.kind("Pod") {
+            assert!(key == "app.kubernetes.io/instance" || &other["metadata"]["labels"][key] != value, "{name}");
+        }
+    }
+    match checked.kind("PodDisruptionBudget").next() {
+        Some(budget) => {
+            let away = budget["spec"]["maxUnavailable"].as_u64().expect("a number");
+            assert!(replicas > 1 && away <= (replicas - 1) / 2, "{name}: {away} of {replicas} may be away");
+        }
+        None => assert_eq!(replicas, 1, "{name}: no budget"),
+    }
+    assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+    assert!(pod["securityContext"]["fsGroup"].is_u64(), "{name}: the volume cannot be written");
+    let container = &pod["containers"][0];
+    let security = &container["securityContext"];
+    assert!(security["runAsNonRoot"] == true && security["readOnlyRootFilesystem"] == true, "{name}");
+    assert!(["startupProbe", "livenessProbe", "readinessProbe"].iter().all(|probe| container[*probe].is_object()));
+    let rendered = Value::from(checked.objects.clone()).to_string();
+    assert!(
+        !rendered.contains("redis-password") && !rendered.contains("wait-for-redis"),
+        "{name}: an object for Redis"
+    );
+    let length = set["metadata"]["name"].as_str().expect("a name").len();
+    assert!(length <= 52, "{name}: pods could not carry the set's name of {length} characters in a label");
+}
+
+/// Gives every pod's arguments, variables and files to the program. Returns 1 where it would serve with them.
+fn started(name: &str, checked: &Checked, dir: &WorkDir) -> Result<usize, Failure> {
+    let set = checked.kind("StatefulSet").next().ok_or("no StatefulSet")?;
+    let mut served = 0;
+    for ordinal in 0..usize::try_from(set["spec"]["replicas"].as_u64().ok_or("no number")?)? {
+        let root = dir.sub(&format!("{name}-{ordinal}"));
+        let Invocation { args, variables } = helm::invocation(checked, ordinal, &root)?;
+        // Placeholders stand where a user's own secrets would.
+        let given = variables.iter().filter(|(_, value)| !value.bytes().all(|byte| byte == b'X')).cloned();
+        let mut command = Command::new(binary());
+        command.env_clear().envs(CREDENTIALS).envs(given).arg("check-config").args(&args);
+        let output = command.output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_ne!(output.status.code(), Some(UNREADABLE), "{name}: the program cannot read {args:?}:\n{text}");
+        for own in ["`self`", "`peers`", "`peer_address`", "`data_dir`", "`gateway`"] {
+            assert!(!text.contains(own), "{name}: {text}");
+        }
+        for (_, notices) in variables.iter().filter(|(name, _)| name == "CONCLAVE_DEPLOYMENT_NOTICES") {
+            for line in notices.lines() {
+                assert!(
+                    text.contains(&format!("note: deployment_notices: {line}")),
+                    "{name}: {line} is not in\n{text}"
+                );
+            }
+        }
+        if name.starts_with("example-") || name == "manifests" {
+            assert!(output.status.success(), "{name}: {text}");
+        }
+        served = usize::from(output.status.success());
+    }
+    Ok(served)
+}
+
+/// Each values file in `refused` says in its first line what helm has to say.
+fn refusals() -> Result<usize, Failure> {
+    let files = files("tests/chart/refused")?;
+    for file in &files {
+        let text = std::fs::read_to_string(file)?;
+        let wanted = text.lines().next().and_then(|line| line.strip_prefix("# ")).ok_or("no sentence")?.to_owned();
+        let said = helm::template(&[file], &[]).err().map(|error| error.to_string());
+        let said = said.ok_or_else(|| format!("{} was rendered", file.display()))?;
+        assert!(said.contains(&wanted), "{}: {said}", file.display());
+    }
+    Ok(files.len())
+}
+
+/// The plain manifests are what the chart renders, so that both change together.
+fn manifests_are_the_charts() -> Result<(), Failure> {
+    let values = repository().join("deploy/manifests/values.yaml");
+    let rendered = helm::template(&[&values], &[])?;
+    let lines = rendered.lines().filter(|line| !line.contains("helm.sh/") && !line.contains("managed-by: Helm"));
+    let text: String = lines.map(|line| format!("{}\n", line.trim_end())).collect();
+    same(&repository().join("deploy/manifests/conclave.yaml"), &text)
+}
+
+fn golden(name: &str, text: &str) -> Result<(), Failure> {
+    let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    same(&repository().join("tests/chart/golden").join(name), &text)
+}
+
+fn same(file: &Path, text: &str) -> Result<(), Failure> {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(file.parent().ok_or("a file stands in a directory")?)?;
+        return Ok(std::fs::write(file, text)?);
+    }
+    let kept =
+        std::fs::read_to_string(file).map_err(|error| format!("{}: {error}; UPDATE_GOLDEN=1", file.display()))?;
+    if let Some((number, (old, new))) = kept.lines().zip(text.lines()).enumerate().find(|(_, (old, new))| old != new) {
+        let line = number + 1;
+        return Err(format!("{}:{line}: was {old:?}, is {new:?}; UPDATE_GOLDEN=1 takes it over", file.display()).into());
+    }
+    assert_eq!(kept.lines().count(), text.lines().count(), "{} has another length", file.display());
+    Ok(())
+}
+
+#[test]
+fn names_are_those_that_tutorials_use() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-names");
+    let file = dir.join("defaults.yaml");
+    std::fs::write(&file, helm::template(&[], &[])?)?;
+    let checked = helm::check(&file)?;
+    let service = checked.object("Service", RELEASE).ok_or("no Service")?;
+    assert_eq!(service["metadata"]["namespace"], NAMESPACE);
+    assert_eq!(
+        (&service["spec"]["ports"][0]["port"], &service["spec"]["ports"][0]["name"]),
+        (&80.into(), &"http".into())
+    );
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], "http");
+    // A change of configuration alone restarts the pods, and nothing else does.
+    let sum = |more: &[&str]| -> Result<Value, Failure> {
+        std::fs::write(&file, helm::template(&[], more)?)?;
+        let checked = helm::check(&file)?;
+        let set = checked.kind("StatefulSet").next().ok_or("no StatefulSet")?;
+        Ok(set["spec"]["template"].clone())
+    };
+    assert_eq!(sum(&[])?, sum(&["--set", "ingress.enabled=true,ingress.hosts={a.example.com}"])?);
+    assert_ne!(sum(&[])?, sum(&["--set", "config.emailDomains={b.example.com}"])?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alerts_and_dashboard_name_what_there_is() -> Result<(), Failure> {
+    let mut scenario = Scenario::begin("chart_monitoring", 1, 1, "cluster");
+    let chart = helm::chart();
+    let rules = chart.join("files/alerts.yaml");
+    run("promtool", &["check", "rules", rules.to_str().ok_or("a path")?])?;
+    let tests = repository().join("tests/chart/alerts_test.yaml");
+    run("promtool", &["test", "rules", tests.to_str().ok_or("a path")?])?;
+    let (rules, tests) = (std::fs::read_to_string(rules)?, std::fs::read_to_string(tests)?);
+    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    for alert in &alerts {
+        let (fires, silent) =
+            (format!("alertname: {alert}\n    exp_alerts:\n"), format!("alertname: {alert}\n    exp_alerts: []"));
+        assert!(tests.contains(&fires) && tests.contains(&silent), "{alert} is not tested both ways");
+    }
+    let world = World::start("chart-monitoring", &Options::default()).await?;
+    world.people(1).await?;
+    let metrics = world.cluster.replicas[0].admin_text("/metrics").await?;
+    lint_metrics(&metrics)?;
+    let mut known: BTreeSet<String> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned))
+        .collect();
+    // Families with labels show themselves once something was counted, so the code is asked as well.
+    known.extend(names_in(&std::fs::read_to_string(repository().join("node/src/metrics.rs"))?)?);
+    let dashboard = std::fs::read_to_string(chart.join("files/dashboard.json"))?;
+    serde_json::from_str::<Value>(&dashboard)?;
+    let mut named = names_in(&dashboard.replace("\\\"", "\""))?;
+    named.extend(names_in(&rules)?);
+    for name in &named {
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(known.contains(name) || known.contains(family), "{name} is no metric");
+    }
+    scenario.figure("alerts, each tested to fire and to be silent", alerts.len());
+    scenario.figure("metrics that alerts and dashboard name", named.len());
+    scenario.passed();
+    Ok(())
+}
+
+fn names_in(text: &str) -> Result<BTreeSet<String>, Failure> {
+    let name = Regex::new(r"\bconclave_[a-z_]+[a-z]\b")?;
+    Ok(name.find_iter(text).map(|found| found.as_str().to_owned()).collect())
+}
+
+/// `promtool check metrics`, which reads from its input.
+fn lint_metrics(metrics: &str) -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-metrics");
+    let file = dir.join("metrics");
+    std::fs::write(&file, metrics)?;
+    let output = Command::new("promtool").args(["check", "metrics"]).stdin(std::fs::File::open(&file)?).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("promtool: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned()
+}
+
+fn files(under: &str) -> Result<Vec<PathBuf>, Failure> {
+    files_in(&repository().join(under))
+}
+
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, Failure>>()?;
+    files.sort();
+    Ok(files)
+}
