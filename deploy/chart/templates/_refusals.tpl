@@ -1,7 +1,7 @@
 {{/* Values that cannot be served, each with a sentence that says what to do. */}}
 {{- define "oauth2-proxy.refusals" -}}
 {{- if not .Values.persistence.enabled -}}
-{{- fail "persistence.enabled=false is not built yet: a replica that loses its disk has to join anew, so each needs a volume. Leave it true and set persistence.storageClass and persistence.size." -}}
+{{- fail "persistence.enabled=false is not built yet: a replica that comes back with an empty disk is not taken in, so each needs a volume. Leave it true and set persistence.storageClass and persistence.size." -}}
 {{- end -}}
 {{- if or .Values.cluster.tls.existingSecret .Values.cluster.tls.certManager -}}
 {{- fail "cluster.tls with certificates of your own is not built yet. Leave it empty: the replicas mint theirs from the cookie secret, and the traffic between them is always mutual TLS." -}}
@@ -11,6 +11,11 @@
 {{- end -}}
 {{- if or (lt (int .Values.replicaCount) 1) (gt (int .Values.replicaCount) 9) -}}
 {{- fail (printf "replicaCount %v: set 1, 3, 5, 7 or 9. Three survive the loss of one, five of two; every replica holds all sessions." .Values.replicaCount) -}}
+{{- end -}}
+{{- $running := lookup "apps/v1" "StatefulSet" (include "oauth2-proxy.namespace" .) (include "oauth2-proxy.setName" .) -}}
+{{- $wanted := include "oauth2-proxy.replicas" . | int -}}
+{{- if and $running (ne (int $running.spec.replicas) $wanted) -}}
+{{- fail (printf "replicaCount %d: the running set has %d replicas, and changing the members of a cluster is not built yet. Keep %d, or uninstall, delete the claims and install anew." $wanted (int $running.spec.replicas) (int $running.spec.replicas)) -}}
 {{- end -}}
 {{- if kindIs "map" .Values.extraArgs -}}
 {{- range $key := list "peers" "self" "peer-address" "data-dir" "admin-address" -}}
