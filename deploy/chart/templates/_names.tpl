@@ -92,12 +92,13 @@ labels:
 {{- regexMatch "^v?[4-7]\\.[0-9]" (.Values.image.tag | toString) -}}
 {{- end -}}
 
+{{/* The registry of a replaced image goes with it; the one for all images stays. */}}
 {{- define "oauth2-proxy.image" -}}
 {{- $registry := tpl .Values.image.registry $ | default (tpl .Values.global.imageRegistry $) -}}
 {{- $repository := .Values.image.repository -}}
 {{- if eq (include "oauth2-proxy.foreignImage" .) "true" -}}
 {{- $repository = "conclave" -}}
-{{- $registry = ternary "" $registry (eq $registry "quay.io") -}}
+{{- $registry = tpl .Values.global.imageRegistry $ -}}
 {{- end -}}
 {{- with $registry }}{{ . | trimSuffix "/" }}/{{ end }}{{ $repository }}:{{ include "oauth2-proxy.version" . }}
 {{- end -}}
