@@ -12,6 +12,7 @@
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
 //! - Requests: [`forwarded`] (what the original request was), [`redirect`] (where a browser may be
 //!   sent), [`policy`] (who may pass).
+//! - Logs: [`logline`] (the forms of lines, and what no line may hold).
 //!
 //! # Invariants
 //! Named where they are asserted.
@@ -38,6 +39,7 @@ pub mod id;
 pub mod keyring;
 pub mod keyspace;
 pub mod login;
+pub mod logline;
 pub mod policy;
 pub mod redirect;
 pub mod seal;
