@@ -28,6 +28,7 @@ use crate::http::{Cluster, Parts, Service};
 use crate::metrics::Metrics;
 use crate::oidc::{self, CallObserver, Provider};
 use crate::opened::MAX_OPENED_BYTES;
+use crate::telemetry::Lines;
 
 /// Name of the directory beside the store that keeps the provider's last good metadata and keys.
 const PROVIDER_CACHE: &str = "provider";
@@ -71,24 +72,26 @@ pub struct Sources {
     pub provider: Option<Arc<dyn Provider>>,
     /// Who proves the store whole at start.
     pub verifier: Verify,
+    /// Where log lines go.
+    pub lines: Lines,
 }
 
 impl Sources {
     /// Those of a real process, which verifies its store in a child of its own binary.
-    pub fn system() -> Self {
+    pub fn system(lines: Lines) -> Self {
         let verifier = std::env::current_exe().map_or(Verify::InProcess, Verify::Child);
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), provider: None, verifier }
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), provider: None, verifier, lines }
     }
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. Consensus runs on a runtime with threads of its own;
 /// every HTTP worker has its own single-threaded one.
-pub fn serve(config: Config) -> Result<(), ServeError> {
+pub fn serve(config: Config, lines: Lines) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("conclave-main").build();
     let runtime = runtime.map_err(ServeError::Runtime)?;
     let system = System::with_tokio_rt(|| runtime);
     system.block_on(async move {
-        let node = Node::start(config, Sources::system()).await?;
+        let node = Node::start(config, Sources::system(lines)).await?;
         stop_signal().await;
         node.drain().await;
         Ok(())
@@ -161,6 +164,7 @@ impl Node {
             entropy: sources.entropy,
             runtime: Handle::current(),
             opened_bytes: MAX_OPENED_BYTES,
+            lines: sources.lines,
         }));
         let mut front = Vec::new();
         let admin_address = match &config.admin_address {

@@ -7,16 +7,24 @@ use conclave_proto::policy::DenyReason;
 use conclave_proto::session::Identity;
 use tracing::{debug, info, warn};
 
+use crate::config::LogFormat;
 use crate::http::Service;
-use crate::http::extract::{Headers, InvalidInput, header_text, own, peer};
+use crate::http::extract::{Headers, InvalidInput, own, peer};
 use crate::http::lookup::{CannotKnow, NoSession};
 use crate::http::problem::Problem;
+use crate::http::{request_id, request_log};
 
 /// The target of all these lines; `auth_logging=false` silences it.
 pub const TARGET: &str = "conclave::audit";
 
-/// Longest request id taken over into the log.
-const MAX_REQUEST_ID: usize = 64;
+/// The target of checks refused for want of a cookie: everybody's first visit, so no matter of authentication,
+/// and not silenced with it. oauth2-proxy has them in its standard log as well.
+const CHECKS: &str = "conclave::check";
+
+/// oauth2-proxy's words for what came of an attempt.
+const SUCCESS: &str = "AuthSuccess";
+const FAILURE: &str = "AuthFailure";
+const ERROR: &str = "AuthError";
 
 /// Who asked for what, as far as the gateway's headers are to be believed.
 #[derive(Clone, Debug)]
@@ -27,8 +35,14 @@ pub struct Asker {
     pub host: String,
     /// The path, without the query, which may hold secrets.
     pub path: String,
-    /// `X-Request-ID` or what `request_id_header` names.
+    /// The gateway's, or a random one.
     pub request_id: String,
+    /// HTTP method.
+    pub method: String,
+    /// HTTP version.
+    pub protocol: &'static str,
+    /// The client's name for itself.
+    pub user_agent: String,
 }
 
 impl Asker {
@@ -40,12 +54,20 @@ impl Asker {
             service.notice_once(&notice);
         }
         let original = found.request;
-        let request_id = header_text(request, &service.config.http.request_id_header).unwrap_or("-");
+        let mut client = String::new();
+        match (service.config.logging.format, original.client) {
+            (LogFormat::Text, _) => request_log::client(request, service, Some(&original), &mut client),
+            (LogFormat::Json, Some(address)) => client = address.to_string(),
+            (LogFormat::Json, None) => client.push('-'),
+        }
         Self {
-            client: original.client.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+            client,
             host: original.host.unwrap_or("-").to_owned(),
             path: original.uri.map_or("-", path_of).to_owned(),
-            request_id: request_id.chars().take(MAX_REQUEST_ID).collect(),
+            request_id: request_id::of(request, service).into_owned(),
+            method: request.method().as_str().to_owned(),
+            protocol: request_log::protocol(request),
+            user_agent: request_log::user_agent(request).to_owned(),
         }
     }
 }
@@ -54,59 +76,64 @@ fn path_of(uri: &str) -> &str {
     uri.split(['?', '#']).next().unwrap_or("-")
 }
 
+/// One line about somebody who asks, with the fields that all these lines have.
+macro_rules! say {
+    ($level:ident, $asker:expr, $status:expr, $($rest:tt)+) => {{
+        let Asker { client, host, path, request_id, method, protocol, user_agent } = $asker;
+        $level!(target: TARGET, status = $status, client, host, path, request_id, method, protocol, user_agent, $($rest)+)
+    }};
+}
+
 /// A check answered 401.
 pub fn check_denied(asker: &Asker, why: NoSession) {
-    let Asker { client, host, path, request_id } = asker;
-    info!(target: TARGET, client, host, path, request_id, reason = %why, "check refused: no session");
+    if why == NoSession::NoCookie {
+        let Asker { client, host, path, request_id, .. } = asker;
+        info!(target: CHECKS, client, host, path, request_id, reason = %why, "check refused: no session");
+        return;
+    }
+    say!(info, asker, FAILURE, reason = %why, "check refused: no session");
 }
 
 /// A check answered 403.
 pub fn check_forbidden(asker: &Asker, who: Option<&Identity>, reason: &DenyReason) {
-    let Asker { client, host, path, request_id } = asker;
     let (user, email) = who.map_or(("-", "-"), |who| (&*who.user, &*who.email));
-    info!(target: TARGET, client, host, path, request_id, user, email, %reason, "check refused: forbidden");
+    say!(info, asker, FAILURE, user, email, %reason, "check refused: forbidden");
 }
 
 /// A check answered 503.
 pub fn check_unknown(asker: &Asker, why: CannotKnow) {
-    let Asker { client, host, path, request_id } = asker;
-    warn!(target: TARGET, client, host, path, request_id, reason = %why, "check not answered");
+    say!(warn, asker, ERROR, reason = %why, "check not answered");
 }
 
 /// A request refused before anything was done with it.
 pub fn bad_input(asker: &Asker, why: InvalidInput) {
-    let Asker { client, host, path, request_id } = asker;
-    info!(target: TARGET, client, host, path, request_id, reason = %why, "request refused");
+    say!(info, asker, FAILURE, reason = %why, "request refused");
 }
 
 /// A login began.
 pub fn login_started(asker: &Asker) {
-    let Asker { client, host, request_id, .. } = asker;
-    debug!(target: TARGET, client, host, request_id, "login started");
+    say!(debug, asker, "-", "login started");
 }
 
 /// A login succeeded and is committed.
 pub fn logged_in(asker: &Asker, who: &Identity, provider: &str) {
-    let Asker { client, host, request_id, .. } = asker;
     let (user, email, groups) = (&who.user, &who.email, who.groups.len());
-    info!(target: TARGET, client, host, request_id, user, email, groups, provider, "logged in");
+    say!(info, asker, SUCCESS, user, email, groups, provider, "logged in");
 }
 
 /// A login, sign-in page or sign-out ended on an error page.
 pub fn failed(asker: &Asker, what: &'static str, problem: &Problem) {
-    let Asker { client, host, request_id, .. } = asker;
     let reason = problem.reason();
     if problem.is_ours() {
-        warn!(target: TARGET, client, host, request_id, reason, "{what} failed");
+        say!(warn, asker, ERROR, reason, "{what} failed");
     } else {
-        info!(target: TARGET, client, host, request_id, reason, "{what} failed");
+        say!(info, asker, FAILURE, reason, "{what} failed");
     }
 }
 
 /// A sign-out is committed; `sessions` of them ended.
 pub fn signed_out(asker: &Asker, sessions: usize) {
-    let Asker { client, host, request_id, .. } = asker;
-    info!(target: TARGET, client, host, request_id, sessions, "signed out");
+    say!(info, asker, SUCCESS, sessions, "signed out");
 }
 
 #[cfg(test)]

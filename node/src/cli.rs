@@ -36,6 +36,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             print!("{}", docs::page());
             ExitCode::SUCCESS
         }
+        "print-metrics" => {
+            print!("{}", crate::metrics::docs::page());
+            ExitCode::SUCCESS
+        }
         "verify-store" => match rest {
             [dir] => conclave_raft::verify::run_verify_store(Path::new(dir)),
             _ => refused(&ConfigError::usage("verify-store needs one directory")),
@@ -61,12 +65,17 @@ fn serve(args: &[String]) -> ExitCode {
 }
 
 fn serve_with(mut config: Config) -> ExitCode {
-    telemetry::start(&config.logging);
+    let lines = match telemetry::start(&config.logging) {
+        Ok(lines) => lines,
+        Err(error) => return finished(Err(error)),
+    };
     telemetry::abort_on_panic();
     if let Err(error) = data_dir::prepare(&mut config.cluster) {
         return refused(&error);
     }
-    finished(app::serve(config))
+    let code = finished(app::serve(config, lines.clone()));
+    lines.flush();
+    code
 }
 
 fn finished<E: std::fmt::Display>(outcome: Result<(), E>) -> ExitCode {

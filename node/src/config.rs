@@ -4,11 +4,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use actix_web::http::header::HeaderName;
 use conclave_proto::cookie::CookieAttributes;
 use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::id::{PeerName, ProviderId, SiteId};
 use conclave_proto::keyring::CookieSecret;
 use conclave_proto::login::LoginParameter;
+use conclave_proto::logline::Template;
 use conclave_proto::policy::{Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
@@ -76,8 +78,8 @@ pub struct HttpConfig {
     pub tls: Option<TlsConfig>,
     /// 308 to https for requests that came without it.
     pub force_https: bool,
-    /// Header that carries the request id.
-    pub request_id_header: String,
+    /// Header that carries the request id; `None` = each request gets a random one.
+    pub request_id_header: Option<HeaderName>,
     /// Whether `;` separates query parameters.
     pub allow_query_semicolons: bool,
 }
@@ -186,6 +188,14 @@ pub struct HealthConfig {
     pub gcp_healthchecks: bool,
 }
 
+impl HealthConfig {
+    /// Every path that is answered for health alone.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let google = self.gcp_healthchecks.then_some(["/liveness_check", "/readiness_check"]);
+        [self.ping_path.as_str(), self.ready_path.as_str()].into_iter().chain(google.into_iter().flatten())
+    }
+}
+
 /// Logs.
 #[derive(Clone, Debug, Default)]
 pub struct LoggingConfig {
@@ -203,6 +213,40 @@ pub struct LoggingConfig {
     pub exclude_paths: Vec<String>,
     /// No request lines for ping and ready.
     pub silence_ping: bool,
+    /// Local time, not UTC, in text lines and in the names of rotated files.
+    pub local_time: bool,
+    /// Errors go to standard output with the rest.
+    pub errors_to_out: bool,
+    /// A file in place of the standard streams.
+    pub file: Option<LogFileConfig>,
+    /// Forms of text lines.
+    pub forms: LineForms,
+}
+
+/// Forms of the three kinds of text lines.
+#[derive(Clone, Debug)]
+pub struct LineForms {
+    /// `standard_logging_format`.
+    pub standard: Template,
+    /// `auth_logging_format`.
+    pub auth: Template,
+    /// `request_logging_format`.
+    pub request: Template,
+}
+
+/// The log file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFileConfig {
+    /// Where.
+    pub path: PathBuf,
+    /// Larger it does not grow, unless by a single line.
+    pub max_bytes: usize,
+    /// Rotated files older than this go; `None` = they stay.
+    pub max_age: Option<Ttl>,
+    /// Rotated files kept; 0 = all of them.
+    pub max_backups: usize,
+    /// Compress rotated files.
+    pub compress: bool,
 }
 
 /// The look of log lines.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::body::BoxBody;
+use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{App, Error};
 use conclave_proto::forwarded::{GatewayConfig, GatewayNotice};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::policy::{AuthenticatedEmails, Policy};
@@ -16,9 +19,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Seen};
 use crate::oidc::Provider;
 use crate::opened::OpenedSessions;
+use crate::telemetry::Lines;
 
 pub mod admin;
 pub mod auth;
@@ -29,10 +33,13 @@ pub mod extract;
 pub mod health;
 mod latest;
 pub mod lookup;
+mod observe;
 pub mod pages;
 pub mod peer;
 pub mod problem;
 mod redeem;
+pub mod request_id;
+pub mod request_log;
 pub mod respond;
 pub mod sign_in;
 pub mod sign_out;
@@ -44,6 +51,7 @@ pub mod userinfo;
 
 use latest::Latest;
 use problem::Problem;
+use request_log::RequestLog;
 use site::Site;
 
 /// How long a login or sign-out waits for its commit: longer than an election at the wide-area
@@ -77,6 +85,10 @@ pub struct Service {
     cluster: Cluster,
     policy: watch::Sender<Arc<Policy>>,
     runtime: Handle,
+    /// Request lines; none where they are switched off.
+    pub(crate) request_log: Option<RequestLog>,
+    /// Where log lines go.
+    pub lines: Lines,
     draining: AtomicBool,
     notice_given: AtomicBool,
 }
@@ -101,6 +113,8 @@ pub struct Parts {
     pub runtime: Handle,
     /// Bytes of opened sessions to keep.
     pub opened_bytes: usize,
+    /// Where log lines go.
+    pub lines: Lines,
 }
 
 impl Service {
@@ -108,6 +122,8 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let policy = Arc::new(parts.site.config().policy.clone());
         Self {
+            request_log: RequestLog::of(&parts.config, &parts.lines),
+            lines: parts.lines,
             config: parts.config,
             site: parts.site,
             provider: parts.provider,
@@ -129,6 +145,11 @@ impl Service {
             Cluster::Open(store) => Some(store),
             Cluster::Shut(_) => None,
         }
+    }
+
+    /// Whether a path is one of the health checks.
+    fn is_health_path(&self, path: &str) -> bool {
+        self.config.health.paths().any(|health| health == path)
     }
 
     /// Whose headers say what the original request was.
@@ -175,7 +196,14 @@ impl Service {
         if let Some(store) = self.store() {
             self.metrics.observe_store(&store.status());
         }
-        self.metrics.observe_process(self.unready_reasons().is_empty(), self.opened.bytes());
+        let disk = rustix::fs::statvfs(self.config.cluster.data_dir.path());
+        self.metrics.observe_process(&Seen {
+            ready: self.unready_reasons().is_empty(),
+            opened_bytes: self.opened.bytes(),
+            provider: self.provider.id(),
+            provider_ready: self.provider.ready(),
+            disk_free: disk.ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+        });
     }
 
     /// The problem to show while there is no keyring or no store.
@@ -240,8 +268,31 @@ impl Worker {
     }
 }
 
-/// Lays the service's paths. Called once per worker thread.
-pub fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
+/// The service's own application: every request is counted, and logged where that is wanted. Called
+/// once per worker thread.
+pub fn app(
+    service: &Arc<Service>,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>
+    + use<>,
+> {
+    let observing = Arc::clone(service);
+    App::new()
+        .wrap_fn(move |request, inner| {
+            let seen = observe::begin(&request, &observing);
+            let answer = inner.call(request);
+            let service = Arc::clone(&observing);
+            async move {
+                let response = answer.await?;
+                observe::answered(seen, &response, &service);
+                Ok(response)
+            }
+        })
+        .configure(|config| configure(config, service))
+}
+
+/// Lays the service's paths.
+fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
     let prefix = service.site.prefix();
     let health = &service.config.health;
     config

@@ -3,14 +3,23 @@
 use std::time::Duration;
 
 use conclave_proto::id::ProviderId;
+use conclave_proto::policy::DenyReason;
 use conclave_raft::{Role, Status, StoreObserver};
-use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
 };
 
+use crate::http::lookup::{CannotKnow, NoSession};
 use crate::oidc::{CallObserver, ProviderCall};
+
+pub mod docs;
+mod family;
+mod requests;
+
+pub use family::Described;
+use family::Family;
+pub use requests::{RequestMetrics, UnderWay};
 
 /// Buckets of a flush: a fast disk takes 0.3 ms, a slow one tens of them.
 const FLUSH_BUCKETS: [f64; 9] = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.03, 0.1, 1.0];
@@ -30,6 +39,12 @@ const KINDS: [&str; 9] = ["cookie", "login_cookie", "state", "code", "headers", 
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
+    described: Vec<Described>,
+    /// HTTP requests, whatever for.
+    pub requests: RequestMetrics,
+    denied: Vec<(&'static str, IntCounter)>,
+    /// Log lines that did not fit into the queue.
+    pub lines_dropped: IntCounter,
     /// Checks let through.
     pub auth_allowed: IntCounter,
     /// Checks answered 401.
@@ -51,10 +66,33 @@ pub struct Metrics {
     calls: IntCounterVec,
     call_seconds: HistogramVec,
     failed_open: IntCounter,
+    certificates: IntCounterVec,
     flush_seconds: Histogram,
     batch_commands: Histogram,
     batch_bytes: Histogram,
     gauges: Gauges,
+}
+
+/// What the process says of itself.
+pub struct Seen<'s> {
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Bytes of opened sessions.
+    pub opened_bytes: usize,
+    /// The provider.
+    pub provider: &'s ProviderId,
+    /// Whether logins can be begun with it.
+    pub provider_ready: bool,
+    /// Bytes free below the data directory, if that can be told.
+    pub disk_free: Option<u64>,
+}
+
+/// One handle for each reason there is.
+fn denials(family: &Family) -> Vec<(&'static str, IntCounter)> {
+    let help = "Checks on /auth not let through, by reason: of 401, 403 and 503.";
+    let denied = family.counters("conclave_auth_denied_total", help, &["reason"]);
+    let codes = NoSession::CODES.iter().chain(&DenyReason::CODES).chain(&CannotKnow::CODES).chain(&["bad_input"]);
+    codes.map(|code| (*code, denied.with_label_values(&[code]))).collect()
 }
 
 /// What is read from the store when somebody looks.
@@ -72,13 +110,17 @@ struct Gauges {
     ready: IntGauge,
     temporary: IntGauge,
     opened: IntGauge,
+    provider_ready: IntGaugeVec,
+    disk_free: IntGauge,
+    clock_deviation: Gauge,
 }
 
 impl Metrics {
     /// All families, registered.
     pub fn new() -> Self {
-        let registry = Registry::new();
-        let family = Family(&registry);
+        let family = Family::default();
+        let build = family.gauges("conclave_build_info", "1; the label says which version runs.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let checks = family.counters("conclave_auth_checks_total", "Checks on /auth by result.", &["result"]);
         let logins = family.counters("conclave_logins_total", "Logins by how far they came.", &["result"]);
         let malformed =
@@ -91,7 +133,12 @@ impl Metrics {
             "Calls to identity providers.",
             &["provider", "call", "result"],
         );
-        let call_seconds = family.histograms("conclave_provider_call_seconds", "How long they took.", &CALL_BUCKETS);
+        let call_seconds = family.histograms(
+            "conclave_provider_call_seconds",
+            "How long calls to identity providers took, in seconds.",
+            &["provider", "call"],
+            &CALL_BUCKETS,
+        );
         Self {
             auth_allowed: checks.with_label_values(&["allowed"]),
             auth_sign_in: checks.with_label_values(&["sign_in"]),
@@ -110,8 +157,13 @@ impl Metrics {
             flush_seconds: family.histogram("conclave_flush_seconds", "Flush and sync of the store.", &FLUSH_BUCKETS),
             batch_commands: family.histogram("conclave_batch_commands", "Commands in one entry.", &BATCH_BUCKETS),
             batch_bytes: family.histogram("conclave_batch_bytes", "Bytes in one entry.", &BYTE_BUCKETS),
+            requests: RequestMetrics::new(&family),
+            denied: denials(&family),
+            lines_dropped: family.counter("conclave_log_lines_dropped_total", "Log lines lost, as whoever reads the log is too slow."),
+            certificates: family.counters("conclave_tls_reloads_total", "Changed certificate files that were taken over (ok) or not (failed), by the option that names the certificate.", &["option", "result"]),
             gauges: Gauges::new(&family),
-            registry,
+            described: family.described(),
+            registry: family.registry,
         }
     }
 
@@ -131,9 +183,29 @@ impl Metrics {
     }
 
     /// Takes over what the process says of itself.
-    pub fn observe_process(&self, ready: bool, opened_bytes: usize) {
-        self.gauges.ready.set(ready.into());
-        self.gauges.opened.set(signed(opened_bytes));
+    pub fn observe_process(&self, seen: &Seen<'_>) {
+        let gauges = &self.gauges;
+        gauges.ready.set(seen.ready.into());
+        gauges.opened.set(signed(seen.opened_bytes));
+        gauges.provider_ready.with_label_values(&[seen.provider.as_str()]).set(seen.provider_ready.into());
+        gauges.disk_free.set(seen.disk_free.map_or(-1, signed));
+    }
+
+    /// Counts a check that was refused, or could not be answered, by its reason.
+    pub fn denied(&self, reason: &'static str) {
+        if let Some((_, counter)) = self.denied.iter().find(|(name, _)| *name == reason) {
+            counter.inc();
+        }
+    }
+
+    /// Counts changed certificate files.
+    pub fn certificates_changed(&self, option: &'static str, taken: bool) {
+        self.certificates.with_label_values(&[option, if taken { "ok" } else { "failed" }]).inc();
+    }
+
+    /// What every family is.
+    pub fn described(&self) -> &[Described] {
+        &self.described
     }
 
     /// All metrics in Prometheus' text format.
@@ -153,23 +225,24 @@ impl Default for Metrics {
 }
 
 impl Gauges {
-    fn new(family: &Family<'_>) -> Self {
+    fn new(family: &Family) -> Self {
         Self {
             role: family.gauges("conclave_raft_role", "1 for the role that this replica has.", &["role"]),
             term: family.gauge("conclave_raft_term", "Raft's term."),
             applied: family.gauge("conclave_raft_applied_index", "The last entry applied."),
             last_log: family.gauge("conclave_raft_last_log_index", "The last entry in the log."),
             committed: family.gauge("conclave_raft_committed_index", "The last entry known to be committed."),
-            freshness: family.registered(Gauge::new(
+            freshness: family.float(
                 "conclave_freshness_age_seconds",
                 "Age of what this replica knows; NaN before it reached a leader.",
-            )),
+            ),
             lag: family.gauges("conclave_raft_member_lag", "Entries a member is behind, on the leader.", &["member"]),
             reachable: family.gauges("conclave_peer_reachable", "Whether a member answers.", &["member"]),
-            round_trip: family.registered(GaugeVec::new(
-                Opts::new("conclave_peer_round_trip_seconds", "Time of a question and its answer."),
+            round_trip: family.floats(
+                "conclave_peer_round_trip_seconds",
+                "Time of a question and its answer.",
                 &["member"],
-            )),
+            ),
             sessions: family.gauge("conclave_sessions", "Live sessions."),
             ready: family.gauge("conclave_ready", "Whether this replica is ready."),
             temporary: family.gauge(
@@ -177,6 +250,16 @@ impl Gauges {
                 "1 if the store is in a temporary directory: a restart ends all sessions.",
             ),
             opened: family.gauge("conclave_opened_sessions_bytes", "Bytes of the cache of opened sessions."),
+            provider_ready: family.gauges(
+                "conclave_provider_ready",
+                "1 while logins can be begun with a provider: its metadata and keys are known.",
+                &["provider"],
+            ),
+            disk_free: family.gauge("conclave_disk_free_bytes", "Bytes free on the disk of data_dir; -1 if unknown."),
+            clock_deviation: family.float(
+                "conclave_clock_deviation_seconds",
+                "How far this replica's clock is ahead of the members' median; NaN if unknown.",
+            ),
         }
     }
 
@@ -189,6 +272,7 @@ impl Gauges {
         self.last_log.set(signed(status.last_log.get()));
         self.committed.set(signed(status.committed.get()));
         self.sessions.set(signed(status.sessions));
+        self.clock_deviation.set(status.clock_deviation_ms.map_or(f64::NAN, |millis| millis as f64 / 1000.0));
         self.freshness.set(status.fresh_age.map_or(f64::NAN, |age| age.as_duration().as_secs_f64()));
         // Members come and go, and only a leader knows how far they are.
         self.lag.reset();
@@ -204,42 +288,6 @@ impl Gauges {
                 self.round_trip.with_label_values(&[name]).set(round_trip.as_duration().as_secs_f64());
             }
         }
-    }
-}
-
-/// Makes and registers families. Names and labels are fixed in this file, so that nothing can fail.
-struct Family<'r>(&'r Registry);
-
-impl Family<'_> {
-    fn registered<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
-        let collector = made.expect("names and labels in this file are well-formed");
-        self.0.register(Box::new(collector.clone())).expect("each family is registered once");
-        collector
-    }
-
-    fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.registered(IntCounter::new(name, help))
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.registered(IntCounterVec::new(Opts::new(name, help), labels))
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.registered(IntGauge::new(name, help))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.registered(IntGaugeVec::new(Opts::new(name, help), labels))
-    }
-
-    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.registered(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
-    }
-
-    fn histograms(&self, name: &str, help: &str, buckets: &[f64]) -> HistogramVec {
-        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.registered(HistogramVec::new(options, &["provider", "call"]))
     }
 }
 

@@ -72,6 +72,11 @@ impl Supervisor {
     }
 
     fn look(&mut self, context: &mut Context<Self>) {
+        let dropped = self.service.lines.take_dropped();
+        if dropped > 0 {
+            self.service.metrics.lines_dropped.inc_by(dropped);
+            warn!(lines = dropped, "log lines were lost: whoever reads the log is too slow");
+        }
         let reasons = self.service.unready_reasons();
         let ready = reasons.is_empty();
         if self.ready != Some(ready) {

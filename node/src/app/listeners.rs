@@ -84,7 +84,7 @@ pub fn public(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result
     let mut locals = Vec::new();
     for (option, address, tls) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
-        let server = HttpServer::new(move || App::new().configure(|config| http::configure(config, &service)))
+        let server = HttpServer::new(move || http::app(&service))
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(SLOW_REQUEST)
             .max_connections(MAX_CONNECTIONS)

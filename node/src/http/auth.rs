@@ -19,6 +19,7 @@ pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpRespon
         worker.service.metrics.bad_input(invalid.kind());
         audit::bad_input(&Asker::of(&request, &worker.service, Endpoint::Auth), invalid);
         worker.service.metrics.auth_forbidden.inc();
+        worker.service.metrics.denied("bad_input");
         return respond::auth(AuthAnswer::Forbid, worker.service.site.ok_status());
     }
     match chain::find(&request, &worker) {
@@ -42,16 +43,19 @@ fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpRe
         }
         Verdict::SignIn(why) => {
             service.metrics.auth_sign_in.inc();
+            service.metrics.denied(why.code());
             audit::check_denied(&asker(), why);
             AuthAnswer::SignIn
         }
         Verdict::Unknown(why) => {
             service.metrics.auth_unavailable.inc();
+            service.metrics.denied(why.code());
             audit::check_unknown(&asker(), why);
             AuthAnswer::Unavailable
         }
         Verdict::Forbid(session, reason) => {
             service.metrics.auth_forbidden.inc();
+            service.metrics.denied(reason.code());
             audit::check_forbidden(&asker(), session.map(|opened| &opened.identity), &reason);
             AuthAnswer::Forbid
         }

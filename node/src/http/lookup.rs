@@ -69,6 +69,29 @@ pub enum NoSession {
     TwoPeople,
 }
 
+impl NoSession {
+    /// Every [`Self::code`].
+    pub const CODES: [&'static str; 12] = [
+        "no_cookie",
+        "not_ours",
+        "other_version",
+        "unknown_key",
+        "bad_mac",
+        "other_epoch",
+        "ended",
+        "other_site",
+        "other_issuer",
+        "unopenable",
+        "unprintable",
+        "two_people",
+    ];
+
+    /// A short stable name, for metrics.
+    pub const fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
+}
+
 /// Why it cannot be known whether there is a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CannotKnow {
@@ -87,6 +110,16 @@ pub enum CannotKnow {
     /// The index knows a session that the store does not hold.
     #[error("the store holds no body for a live session")]
     NoBody,
+}
+
+impl CannotKnow {
+    /// Every [`Self::code`].
+    pub const CODES: [&'static str; 5] = ["not_ready", "stale", "no_quorum", "newer_version", "no_body"];
+
+    /// A short stable name, for metrics.
+    pub const fn code(self) -> &'static str {
+        Self::CODES[self as usize]
+    }
 }
 
 /// What memory says of a request's cookies.

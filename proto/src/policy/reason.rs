@@ -33,6 +33,10 @@ pub enum DenyReason {
 }
 
 impl DenyReason {
+    /// Every [`Self::code`].
+    pub const CODES: [&'static str; 7] =
+        ["no_email", "email", "group", "query_group", "query_email", "query_email_domain", "unreadable_constraint"];
+
     /// A short stable name, for metrics and structured logs.
     pub const fn code(&self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! Listeners, and the gateway in front.
 
+use actix_web::http::header::HeaderName;
 use conclave_proto::forwarded::{Gateway, GatewayConfig, TrustedProxies};
 
 use super::{Findings, Settings};
@@ -41,9 +42,20 @@ pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpC
         address: address?,
         tls,
         force_https: settings.flag("force_https"),
-        request_id_header: settings.text("request_id_header").to_owned(),
+        request_id_header: request_id_header(settings, findings)?,
         allow_query_semicolons: settings.flag("allow_query_semicolons"),
     })
+}
+
+#[expect(clippy::option_option, reason = "none and wrong are two things")]
+fn request_id_header(settings: &Settings, findings: &mut Findings) -> Option<Option<HeaderName>> {
+    match settings.text("request_id_header") {
+        "" => Some(None),
+        name => {
+            let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "is no name of a header");
+            findings.take("request_id_header", header).map(Some)
+        }
+    }
 }
 
 /// An address that `-` or nothing turns off. The outer option is empty after a problem.

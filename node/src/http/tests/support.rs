@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix_http::Request;
+use actix_web::Error;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service as ActixService, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{self, TestRequest};
-use actix_web::{App, Error};
 use async_trait::async_trait;
 use conclave_proto::id::ProviderId;
 use conclave_proto::login::LoginAttempt;
@@ -174,7 +174,7 @@ impl Bench {
         all.extend(flags);
         let config: Config = crate::config::load::from_args(&all).expect("a sound configuration");
         let provider = Arc::new(FakeProvider::default());
-        let mut sources = Sources::system();
+        let mut sources = Sources::system(crate::telemetry::Lines::nowhere());
         sources.provider = Some(Arc::clone(&provider) as Arc<dyn Provider>);
         sources.verifier = conclave_raft::Verify::InProcess;
         let node = Node::start(config, sources).await.expect("starts");
@@ -193,7 +193,7 @@ impl Bench {
     /// The HTTP service, in process.
     pub async fn app(&self) -> impl ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
         let service = Arc::clone(&self.node.service);
-        test::init_service(App::new().configure(move |config| http::configure(config, &service))).await
+        test::init_service(http::app(&service)).await
     }
 
     /// Stops the node and keeps its directory.
