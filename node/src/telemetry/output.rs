@@ -267,10 +267,14 @@ mod tests {
     #[test]
     fn a_stuck_output_stops_nobody_and_request_lines_go_first() {
         let (release, stuck) = channel::<()>();
+        let (entered, writing) = channel();
         let probe = move |_, _: &[u8]| {
+            let _ = entered.send(());
             let _ = stuck.recv();
         };
         let (lines, thread) = Lines::start_on(Sink::Probe(Box::new(probe))).expect("a thread");
+        lines.offer("first\n".to_owned());
+        writing.recv().expect("the thread writes");
         for _ in 0..MAX_LINES {
             lines.offer("request\n".to_owned());
         }
