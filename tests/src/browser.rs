@@ -76,6 +76,8 @@ impl Robot {
         let authority = authority_of(url);
         let mut target = url.clone();
         if let Some(address) = self.routes.get(&authority) {
+            // The load balancer ends TLS.
+            target.set_scheme("http").map_err(|()| "the URL has no scheme")?;
             target.set_ip_host(address.ip()).map_err(|()| "the URL has no host")?;
             target.set_port(Some(address.port())).map_err(|()| "the URL has no port")?;
         }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use conclave_tests::corpus::compare::{differences, soften};
+use conclave_tests::corpus::compare::{differences, soften, unprotected};
 use conclave_tests::corpus::differs::{self, Table};
 use conclave_tests::corpus::mentions::Options;
 use conclave_tests::corpus::player::{Stage, Subject};
@@ -81,6 +81,7 @@ impl Judge {
                 None if must_end => self.end(recorded, ours),
                 None => self.compare(scenario, step, recorded, ours),
             };
+            let failure = failure.or_else(|| self.ours.then(|| unprotected(ours, &turned_off(scenario))).flatten());
             wrong.extend(failure.map(|why| format!("step {step}: {why}")));
             if must_end || ours.get("not_started").is_some() {
                 break;
@@ -118,6 +119,23 @@ impl Judge {
         let missing: Vec<&String> = names.iter().filter(|name| !self.options.mentioned(name, log)).collect();
         (!missing.is_empty()).then(|| format!("does not name {missing:?}: {log}"))
     }
+}
+
+/// Protections of a login that the scenario turns off by name.
+fn turned_off(scenario: &Scenario) -> Vec<&'static str> {
+    let texts = || scenario.args.iter().chain(scenario.env.values()).chain(scenario.files.values());
+    let says = |words: &[&str]| texts().any(|text| words.iter().any(|word| text.contains(word)));
+    let mut off = Vec::new();
+    if says(&["insecure-oidc-skip-nonce", "insecure_oidc_skip_nonce", "insecureSkipNonce"])
+        || scenario.env.contains_key("OAUTH2_PROXY_INSECURE_OIDC_SKIP_NONCE")
+    {
+        off.push("nonce");
+    }
+    let plain = |text: &String| text.contains("plain") && text.contains("challenge");
+    if texts().any(plain) || scenario.env.iter().any(|(name, value)| name.contains("CHALLENGE") && value == "plain") {
+        off.push("code_challenge_method");
+    }
+    off
 }
 
 fn all() -> Vec<Scenario> {

@@ -39,8 +39,33 @@ fn walk(recorded: &Value, ours: &Value, at: &str, found: &mut Vec<Difference>) {
     }
 }
 
-/// The parts of an answer that are compared: a login start without PKCE, nonce and the state's text, pages by
-/// their forms' actions, cookies without login cookies and, unless `deletions`, without deletions.
+/// Parameters that our logins send where oauth2-proxy sends none by default, and PKCE's one method here.
+const LOGIN_PARAMETERS: [&str; 3] = ["code_challenge", "code_challenge_method", "nonce"];
+
+/// What a login start of ours lacks of them. `without` are those that the scenario's options turn off.
+pub fn unprotected(answer: &Value, without: &[&str]) -> Option<String> {
+    match answer {
+        Value::Array(items) => items.iter().find_map(|item| unprotected(item, without)),
+        Value::Object(map) => {
+            let query = map.get("query").filter(|query| map.contains_key("to") && query.get("state").is_some());
+            if let Some(query) = query {
+                let missing = |name: &&&str| query.get(**name).is_none() && !without.contains(*name);
+                if let Some(name) = LOGIN_PARAMETERS.iter().find(missing) {
+                    return Some(format!("the login starts without {name}: {query}"));
+                }
+                let method = query.get("code_challenge_method").and_then(Value::as_str);
+                if method != Some("S256") && !without.contains(&"code_challenge_method") {
+                    return Some(format!("the login starts with the challenge method {method:?}"));
+                }
+            }
+            map.values().find_map(|value| unprotected(value, without))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// The parts of an answer that are compared: a login start without PKCE, nonce and the state's text, forms in
+/// any order, cookies without login cookies and, unless `deletions`, without deletions.
 pub fn soften(answer: &Value, deletions: bool) -> Value {
     match answer {
         Value::Array(items) => items.iter().map(|item| soften(item, deletions)).collect(),
@@ -53,7 +78,7 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
     let mut soft: Map<String, Value> = map.iter().map(|(key, value)| (key.clone(), soften(value, deletions))).collect();
     if soft.contains_key("to") {
         if let Some(Value::Object(query)) = soft.get_mut("query") {
-            query.retain(|key, _| !matches!(key.as_str(), "code_challenge" | "code_challenge_method" | "nonce"));
+            query.retain(|key, _| !LOGIN_PARAMETERS.contains(&key.as_str()));
             if query.contains_key("state") {
                 query.insert("state".into(), json!("<random>"));
             }
@@ -77,10 +102,7 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
         }
     }
     if let Some(Value::Array(forms)) = soft.get_mut("forms") {
-        let action = |form: &Value| form["action"].as_str().unwrap_or_default().split('?').next().map(str::to_owned);
-        let mut actions: Vec<Value> = forms.iter().map(|form| json!(action(form))).collect();
-        actions.sort_by_key(Value::to_string);
-        *forms = actions;
+        forms.sort_by_key(Value::to_string);
     }
     soft
 }
@@ -94,6 +116,18 @@ mod tests {
         let found = differences(&json!({"a": [1, 2]}), &json!({"a": [1, 3]}));
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].at, ".a[1]");
+    }
+
+    #[test]
+    fn a_login_without_its_protections_is_found() {
+        let start = |query: Value| json!({"headers": {"location": {"to": "x", "query": query}}});
+        let whole = json!({"state": "s", "nonce": "n", "code_challenge": "c", "code_challenge_method": "S256"});
+        assert_eq!(unprotected(&start(whole), &[]), None);
+        let bare = json!({"state": "s", "code_challenge": "c", "code_challenge_method": "S256"});
+        assert!(unprotected(&start(bare.clone()), &[]).is_some());
+        assert_eq!(unprotected(&start(bare), &["nonce"]), None);
+        let plain = json!({"state": "s", "nonce": "n", "code_challenge": "c", "code_challenge_method": "plain"});
+        assert!(unprotected(&start(plain), &[]).is_some());
     }
 
     #[test]
