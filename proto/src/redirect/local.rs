@@ -21,8 +21,11 @@ impl LocalUri {
 
     /// A path as it came on the wire, with a slash at its end.
     pub fn with_slash(path: &str, query: Option<&str>) -> Self {
-        let path = clean(path.as_bytes()).unwrap_or_else(|| path.as_bytes().to_vec());
-        Self::new(&[&path, b"/".as_slice()].concat(), is_wire_byte, query)
+        let mut path = clean(path.as_bytes()).unwrap_or_else(|| path.as_bytes().to_vec());
+        if !path.ends_with(b"/") {
+            path.push(b'/');
+        }
+        Self::new(&path, is_wire_byte, query)
     }
 
     /// The value for a `Location` header.
