@@ -9,9 +9,9 @@ use conclave_proto::policy::{DenyReason, QueryConstraints};
 use conclave_proto::redirect::{LocalUri, ReturnTo};
 use conclave_proto::upstream::{Route, Target};
 
+use super::chain::{self, Found};
 use super::check::{Verdict, judge};
-use super::extract::{Headers, Parameters, Visit, check_limits, cookie_line, own, peer};
-use super::lookup::{self, Seen};
+use super::extract::{Headers, Parameters, Visit, check_limits, own, peer};
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use super::{Worker, sign_in, start};
@@ -41,9 +41,9 @@ pub async fn proxied(request: HttpRequest, worker: web::Data<Worker>) -> HttpRes
         | Route::NoSlash(_)
         | Route::Nothing => Endpoint::Proxied,
     };
-    let standing = match lookup::look(&worker, &cookie_line(&request)) {
-        Seen::Settled(standing) => standing,
-        Seen::Ask(tally) => Box::pin(lookup::ask(&worker, tally)).await,
+    let standing = match chain::find(&request, &worker) {
+        Found::Settled(standing) => standing,
+        Found::Later(standing) => standing.await,
     };
     let constraints = QueryConstraints::parse_proxied(request.query_string());
     let asker = || Asker::of(&request, &worker.service, endpoint);
@@ -107,7 +107,7 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
         let html = sign_in::render(worker, &target);
         return respond::sign_in_page(&service.site, StatusCode::FORBIDDEN, html, &[]);
     }
-    start::begin(request, worker, &visit, &target)
+    start::begin_asked(request, worker, &visit, &target, &[])
         .await
         .unwrap_or_else(|problem| respond::failure(request, worker, WHAT, &problem, target.as_str()))
 }
