@@ -23,6 +23,7 @@ use crate::actors::session_reaper::SessionReaper;
 use crate::actors::supervisor::{Supervisor, Watched};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, DataDir, NoticeLevel, TimeoutPreset};
+use crate::http::backend_logout::BackendLogout;
 use crate::http::site::{InvalidSite, Site};
 use crate::http::{Cluster, Parts, Service};
 use crate::metrics::Metrics;
@@ -154,10 +155,12 @@ impl Node {
                 oidc::build(site.provider_config(), http, &cache, Arc::clone(&sources.clock), observer)?
             }
         };
+        let backend_logout = BackendLogout::of(site.config(), site.provider_config())?;
         let service = Arc::new(Service::new(Parts {
             config: Arc::clone(&config),
             site,
             provider,
+            backend_logout,
             cluster,
             metrics,
             clock: sources.clock,

@@ -14,6 +14,7 @@ use conclave_proto::logline::Template;
 use conclave_proto::policy::{Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 use conclave_proto::time::Ttl;
+use conclave_proto::upstream::Upstreams;
 
 mod build;
 pub mod check;
@@ -191,8 +192,21 @@ pub struct HealthConfig {
 impl HealthConfig {
     /// Every path that is answered for health alone.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        let google = self.gcp_healthchecks.then_some(["/liveness_check", "/readiness_check"]);
-        [self.ping_path.as_str(), self.ready_path.as_str()].into_iter().chain(google.into_iter().flatten())
+        self.live_paths().chain(std::iter::once(self.ready_path.as_str()))
+    }
+
+    /// The paths that say that the process lives.
+    pub fn live_paths(&self) -> impl Iterator<Item = &str> {
+        let gcp: &[&str] = if self.gcp_healthchecks { &["/liveness_check", "/readiness_check"] } else { &[] };
+        std::iter::once(self.ping_path.as_str()).chain(gcp.iter().copied())
+    }
+
+    /// Whether they answer this client: where a User-Agent is wanted, it counts besides the path.
+    pub fn answers(&self, user_agent: Option<&str>) -> bool {
+        let gcp = self.gcp_healthchecks.then_some("GoogleHC/1.0");
+        let own = Some(self.ping_user_agent.as_str()).filter(|agent| !agent.is_empty());
+        let mut wanted = gcp.into_iter().chain(own).peekable();
+        wanted.peek().is_none() || wanted.any(|agent| Some(agent) == user_agent)
     }
 }
 
@@ -292,16 +306,27 @@ pub struct SiteConfig {
     pub encode_state: bool,
     /// Status of an allowed check on `/auth`: 202, or 200 for gateways that need it.
     pub auth_ok_status: u16,
-    /// Text over the sign-in button; `None` = the default, `Some("-")` = none.
+    /// Text over the sign-in button, as HTML; `Some("-")` and `None` = none.
     pub banner: Option<String>,
-    /// Footer of pages; `None` = the default, `Some("-")` = none.
+    /// Footer of pages, as HTML; `None` = the default, `Some("-")` = none.
     pub footer: Option<String>,
+    /// Picture on the sign-in page.
+    pub logo: Option<Logo>,
     /// Show the reason of an error on the page.
     pub show_debug_on_error: bool,
     /// Fetched from the server side at sign-out; `{id_token}` is replaced.
     pub backend_logout_url: Option<String>,
-    /// Where allowed requests outside the prefix go, as given.
-    pub upstreams: Vec<String>,
+    /// Where allowed requests outside the prefix go.
+    pub upstreams: Upstreams,
+}
+
+/// A picture on the sign-in page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logo {
+    /// Part of the page: a `data:` URL.
+    Inline(String),
+    /// Fetched by the browser: an `https://` URL.
+    Linked(String),
 }
 
 /// Session and login cookies of a site.

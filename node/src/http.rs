@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::Resource;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::guard::{self, GuardContext};
+use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
 use conclave_proto::forwarded::{GatewayConfig, GatewayNotice};
@@ -26,6 +29,7 @@ use crate::telemetry::Lines;
 
 pub mod admin;
 pub mod auth;
+pub mod backend_logout;
 pub mod callback;
 pub mod chain;
 pub mod check;
@@ -37,10 +41,12 @@ mod observe;
 pub mod pages;
 pub mod peer;
 pub mod problem;
+pub mod proxied;
 mod redeem;
 pub mod request_id;
 pub mod request_log;
 pub mod respond;
+pub mod secure;
 pub mod sign_in;
 pub mod sign_out;
 pub mod site;
@@ -49,6 +55,7 @@ pub mod start;
 mod tests;
 pub mod userinfo;
 
+use backend_logout::BackendLogout;
 use latest::Latest;
 use problem::Problem;
 use request_log::RequestLog;
@@ -76,6 +83,8 @@ pub struct Service {
     pub provider: Arc<dyn Provider>,
     /// Opened sessions.
     pub opened: OpenedSessions,
+    /// Who is told of sign-outs, if anybody.
+    pub backend_logout: Option<BackendLogout>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The wall clock, for login cookies and new tickets.
@@ -101,6 +110,8 @@ pub struct Parts {
     pub site: Site,
     /// Who vouches for people.
     pub provider: Arc<dyn Provider>,
+    /// Who is told of sign-outs, if anybody.
+    pub backend_logout: Option<BackendLogout>,
     /// The store.
     pub cluster: Cluster,
     /// Counters.
@@ -128,6 +139,7 @@ impl Service {
             site: parts.site,
             provider: parts.provider,
             opened: OpenedSessions::new(parts.opened_bytes),
+            backend_logout: parts.backend_logout,
             metrics: parts.metrics,
             clock: parts.clock,
             entropy: parts.entropy,
@@ -294,21 +306,47 @@ pub fn app(
 /// Lays the service's paths.
 fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
     let prefix = service.site.prefix();
-    let health = &service.config.health;
+    let under = |name: &str| at(&format!("{prefix}/{name}"));
     config
         .app_data(web::Data::new(Worker::new(Arc::clone(service))))
-        .service(web::resource(format!("{prefix}/auth")).to(auth::auth))
-        .service(web::resource(health.ping_path.as_str()).to(health::ping))
-        .service(web::resource(health.ready_path.as_str()).to(health::ready))
-        .service(web::resource("/robots.txt").to(health::robots))
-        .service(web::resource(format!("{prefix}/start")).to(start::start))
-        .service(web::resource(format!("{prefix}/callback")).to(callback::callback))
-        .service(web::resource(format!("{prefix}/sign_in")).to(sign_in::sign_in))
-        .service(web::resource(format!("{prefix}/sign_out")).to(sign_out::sign_out))
-        .service(web::resource(format!("{prefix}/userinfo")).to(userinfo::userinfo))
-        .default_service(web::to(nothing_here));
+        // Before `force_https`: a check is answered whatever it came by, or every site would break.
+        .service(under("auth").to(auth::auth));
+    if service.config.http.force_https {
+        let service = Arc::clone(service);
+        let in_the_clear = guard::fn_guard(move |context| secure::came_in_the_clear(context.head(), &service));
+        config.service(web::resource("{any:.*}").guard(in_the_clear).to(secure::to_https));
+    }
+    lay_health(config, service);
+    config
+        .service(at("/robots.txt").to(health::robots))
+        .service(under("start").to(start::start))
+        .service(under("callback").to(callback::callback))
+        .service(under("sign_in").to(sign_in::sign_in))
+        .service(under("sign_out").to(sign_out::sign_out))
+        .service(under("userinfo").to(userinfo::userinfo))
+        .default_service(web::to(proxied::proxied));
 }
 
-async fn nothing_here(worker: web::Data<Worker>) -> actix_web::HttpResponse {
-    respond::not_found(&worker.service)
+/// Paths that begin without a slash are switched off; none with a brace ever comes over the wire.
+fn lay_health(config: &mut ServiceConfig, service: &Arc<Service>) {
+    let health = &service.config.health;
+    let served = |path: &&str| path.starts_with('/') && !path.contains(['{', '}']);
+    for path in health.live_paths().filter(served) {
+        let service = Arc::clone(service);
+        let asked = move |context: &GuardContext<'_>| {
+            let agent = context.head().headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+            service.config.health.answers(agent)
+        };
+        config.service(at(path).guard(guard::fn_guard(asked)).to(health::ping));
+    }
+    if served(&health.ready_path.as_str()) {
+        config.service(at(&health.ready_path).to(health::ready));
+    }
+}
+
+/// Exactly this path, as it is on the wire: a router that decodes would let `/oauth2/%61uth` be
+/// `/oauth2/auth`, which no gateway's rules about paths expect.
+fn at(path: &str) -> Resource {
+    let literal = path.to_owned();
+    web::resource(path).guard(guard::fn_guard(move |context| context.head().uri.path() == literal))
 }

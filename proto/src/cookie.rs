@@ -41,7 +41,7 @@ impl SameSite {
 /// What a site gives all its cookies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieAttributes {
-    /// `Path`.
+    /// `Path`; empty sends no attribute, so that a cookie holds below the path that set it.
     pub path: String,
     /// Configured domains; empty means host-only.
     pub domains: Vec<String>,
@@ -56,7 +56,8 @@ pub struct CookieAttributes {
 impl CookieAttributes {
     /// Whether path and domains can stand in a header as they are.
     pub fn check(&self) -> Result<(), InvalidCookieAttribute> {
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_attribute_byte) {
+        let sound = self.path.starts_with('/') && self.path.bytes().all(is_attribute_byte);
+        if !self.path.is_empty() && !sound {
             return Err(InvalidCookieAttribute::Path(self.path.clone()));
         }
         let bad = |domain: &&String| {
@@ -153,7 +154,11 @@ impl SetCookie {
 
     /// The header's value, attributes in oauth2-proxy's order.
     pub fn header_value(&self) -> String {
-        let mut out = format!("{}={}; Path={}", self.name, self.value, self.path);
+        let mut out = format!("{}={}", self.name, self.value);
+        if !self.path.is_empty() {
+            out.push_str("; Path=");
+            out.push_str(&self.path);
+        }
         if let Some(domain) = &self.domain {
             // As Go writes it: the leading dot means nothing since RFC 6265.
             out.push_str("; Domain=");

@@ -4,6 +4,7 @@
 mod client;
 mod gateway;
 mod headers;
+mod secure;
 mod target;
 mod trust;
 mod url;
@@ -12,6 +13,7 @@ use std::net::IpAddr;
 
 pub use gateway::{Gateway, GatewayNotice, UnknownGateway};
 pub use headers::HeaderView;
+pub use secure::secure_url;
 pub use target::default_targets;
 pub use trust::{Cidr, InvalidCidr, IpSet, TrustedProxies};
 pub use url::{SplitUrl, split_url};

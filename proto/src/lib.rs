@@ -11,7 +11,7 @@
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
 //! - Requests: [`forwarded`] (what the original request was), [`redirect`] (where a browser may be
-//!   sent), [`policy`] (who may pass).
+//!   sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix).
 //! - Logs: [`logline`] (the forms of lines, and what no line may hold).
 //!
 //! # Invariants
@@ -47,4 +47,5 @@ pub mod session;
 pub mod ticket;
 pub mod time;
 pub mod transition;
+pub mod upstream;
 pub mod wire;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 pub use constraints::{QueryConstraints, UnreadableConstraint};
 pub use email::{AuthenticatedEmails, EmailDomains, InvalidEmailsFile};
+pub(crate) use path::percent_decode;
 pub use pattern::{InvalidPattern, Pattern};
 pub use reason::DenyReason;
 pub use rules::{InvalidRule, OpeningRules, SkipRule};
@@ -126,9 +127,6 @@ impl Policy {
         Err(DenyReason::Email { from_file: self.authenticated_emails.is_some() })
     }
 }
-
-#[cfg(test)]
-pub(crate) use path::percent_decode as percent_decode_for_tests;
 
 #[cfg(test)]
 mod tests;

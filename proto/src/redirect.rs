@@ -1,14 +1,17 @@
 //! Return targets: the only thing that a `Location` after login or sign-out can be made of.
 
 mod hosts;
+mod local;
 mod relative;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use thiserror::Error;
 use url::Url;
 
 pub use hosts::{AllowedHosts, InvalidAllowedHost};
+pub use local::LocalUri;
 
 /// Longest target in bytes: it travels inside the login cookie, of which several share 3 KiB.
 pub const MAX_RETURN_TO: usize = 1024;
@@ -62,6 +65,11 @@ impl ReturnTo {
         }
         check_absolute(raw, hosts)?;
         Ok(Self(escape_non_ascii(raw)))
+    }
+
+    /// Checks a target anew that [`ReturnTo::as_str`] gave: the list of hosts may have changed since.
+    pub fn parse_again(kept: &str, hosts: &AllowedHosts) -> Result<Self, InvalidReturnTo> {
+        Self::parse(&unescape_non_ascii(kept), hosts)
     }
 
     /// The first candidate that is valid; `/` if none is.
@@ -121,6 +129,35 @@ fn escape_non_ascii(text: &str) -> String {
         }
         out
     })
+}
+
+/// The inverse of [`escape_non_ascii`]; what is no text afterwards was none before, and stays.
+fn unescape_non_ascii(text: &str) -> Cow<'_, str> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = (*first == b'%').then(|| after.first_chunk::<2>()).flatten();
+        match escaped.and_then(|digits| non_ascii(*digits)) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The byte beyond ASCII that two digits name as [`escape_non_ascii`] writes them, in lower case.
+fn non_ascii(digits: [u8; 2]) -> Option<u8> {
+    if digits.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let text = std::str::from_utf8(&digits).ok()?;
+    u8::from_str_radix(text, 16).ok().filter(|byte| !byte.is_ascii())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod listeners;
 mod logging;
 mod pages;
 mod provider;
+mod sign_in;
 mod site;
 mod standing;
 mod upstreams;
@@ -31,7 +32,6 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     cookies::check_minimal_session(settings, findings);
     cookies::check_store(settings, findings);
     pages::check(settings, findings);
-    upstreams::check(settings, findings);
     let http = listeners::http(settings, findings);
     let admin_address = listeners::optional("admin_address", settings, findings);
     let metrics_address = listeners::optional("metrics_address", settings, findings);

@@ -75,7 +75,7 @@ async fn complete(
     service.provider.check_iss(answer.iss).map_err(|_| Problem::Issuer)?;
     let code = answer.code.filter(|code| code.len() <= MAX_CODE).ok_or(Problem::Incomplete("code"))?;
 
-    let target = ReturnTo::parse(&attempt.target, site.hosts()).unwrap_or_else(|_| ReturnTo::root());
+    let target = ReturnTo::parse_again(&attempt.target, site.hosts()).unwrap_or_else(|_| ReturnTo::root());
     let clear = site.clear_login(&name, visit.host());
     let login = Login {
         attempt,

@@ -12,8 +12,8 @@ use conclave_proto::redirect::{AllowedHosts, ReturnTo};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-/// Largest request head taken: twice what nginx and browsers send in practice.
-pub const MAX_HEADER_BLOCK: usize = 16 * 1024;
+/// Largest request head taken: what nginx takes by default, four buffers of 8 KiB.
+pub const MAX_HEADER_BLOCK: usize = 32 * 1024;
 
 /// Longest request URI: what nginx takes by default.
 pub const MAX_URI: usize = 8 * 1024;
@@ -167,8 +167,16 @@ impl Parameters {
             let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
             let body = body.map_err(|_| InvalidInput::Body)?;
             let text = std::str::from_utf8(&body).map_err(|_| InvalidInput::Parameters)?;
-            parse_into(text, semicolons, &mut all)?;
+            // As in oauth2-proxy, the old separator is allowed in queries only.
+            parse_into(text, false, &mut all)?;
         }
+        parse_into(request.query_string(), semicolons, &mut all)?;
+        Ok(Self(all))
+    }
+
+    /// Reads the query alone.
+    pub fn of_query(request: &HttpRequest, semicolons: bool) -> Result<Self, InvalidInput> {
+        let mut all = Vec::new();
         parse_into(request.query_string(), semicolons, &mut all)?;
         Ok(Self(all))
     }

@@ -2,18 +2,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 
-use super::extract::header_text;
-use super::respond;
 use super::{Service, Worker};
 
 /// Liveness: the process answers. Depends on nothing else.
-pub async fn ping(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
-    let wanted = &worker.service.config.health.ping_user_agent;
-    if !wanted.is_empty() && header_text(&request, "user-agent") != Some(wanted) {
-        return respond::not_found(&worker.service);
-    }
+pub async fn ping() -> HttpResponse {
     plain(StatusCode::OK, "OK".to_owned())
 }
 

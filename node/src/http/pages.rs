@@ -1,10 +1,13 @@
 //! The HTML pages: what happened, why, and what to do. Every text that comes from outside is escaped.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::config::Logo;
 
 /// The only style sheet; the Content-Security-Policy names its digest, so that nothing else styles a page.
 const STYLE: &str = include_str!("pages.css");
@@ -17,9 +20,18 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'")
 });
 
-/// Value of the Content-Security-Policy header of every page.
-pub fn content_security_policy() -> &'static str {
-    &CONTENT_SECURITY_POLICY
+/// Value of a page's Content-Security-Policy header; `logo` is the one picture that the page shows.
+pub fn content_security_policy(logo: Option<&Logo>) -> Cow<'static, str> {
+    let policy = CONTENT_SECURITY_POLICY.as_str();
+    match logo {
+        None => Cow::Borrowed(policy),
+        Some(Logo::Inline(_)) => Cow::Owned(format!("{policy}; img-src data:")),
+        Some(Logo::Linked(url)) => {
+            // What ends a source or a directive of the policy ends the address here too.
+            let source = url.split(['?', '#', ';', ',', ' ']).next().unwrap_or("");
+            Cow::Owned(format!("{policy}; img-src {source}"))
+        }
+    }
 }
 
 /// A page that says what went wrong.
@@ -76,14 +88,21 @@ pub struct SignInPage<'a> {
     pub target: &'a str,
     /// `footer`.
     pub footer: Option<&'a str>,
+    /// The picture above it all.
+    pub logo: Option<&'a Logo>,
 }
 
 impl SignInPage<'_> {
     /// The whole document.
     pub fn render(&self) -> String {
-        let mut body = String::from("<h1>Sign in</h1>\n");
+        let mut body = String::new();
+        if let Some(Logo::Inline(source) | Logo::Linked(source)) = self.logo {
+            let _ = writeln!(body, "<img class=\"logo\" src=\"{}\" alt=\"\">", escape(source));
+        }
+        body.push_str("<h1>Sign in</h1>\n");
         if let Some(banner) = self.banner {
-            let _ = writeln!(body, "<p>{}</p>", escape(banner));
+            // HTML of whoever runs this service; the policy keeps scripts and styles out of it.
+            let _ = writeln!(body, "<div class=\"banner\">{banner}</div>");
         }
         body.push_str("<div class=\"actions\">\n");
         let label = format!("Sign in with {}", self.provider);
@@ -106,7 +125,7 @@ fn form(action: &str, rd: Option<&str>, label: &str, class: &str) -> String {
 fn document(title: &str, body: &str, footer: Option<&str>) -> String {
     let footer = match footer {
         Some("-") => String::new(),
-        Some(text) => format!("<footer>{}</footer>\n", escape(text)),
+        Some(html) => format!("<footer>{html}</footer>\n"),
         None => "<footer>Conclave</footer>\n".to_owned(),
     };
     format!(
@@ -169,14 +188,36 @@ mod tests {
     #[test]
     fn the_policy_names_the_style_in_use() {
         let digest = STANDARD.encode(ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes()));
-        assert!(content_security_policy().contains(&digest));
-        assert!(!content_security_policy().contains("unsafe"));
+        assert!(content_security_policy(None).contains(&digest));
+        assert!(
+            !content_security_policy(None).contains("unsafe") && !content_security_policy(None).contains("img-src")
+        );
+    }
+
+    #[test]
+    fn the_policy_lets_in_the_one_picture() {
+        let inline = Logo::Inline("data:image/png;base64,AA==".to_owned());
+        assert!(content_security_policy(Some(&inline)).ends_with("; img-src data:"));
+        let linked = Logo::Linked("https://cdn.test/a.svg?v=1;script-src *".to_owned());
+        assert!(content_security_policy(Some(&linked)).ends_with("; img-src https://cdn.test/a.svg"));
+        let page = SignInPage { logo: Some(&inline), ..page() };
+        assert!(page.render().contains("<img class=\"logo\" src=\"data:image/png;base64,AA==\" alt=\"\">"));
+    }
+
+    #[test]
+    fn banner_and_footer_are_html() {
+        let html = SignInPage { banner: Some("<i>hello</i>"), footer: Some("<b>foot</b>"), ..page() }.render();
+        assert!(html.contains("<i>hello</i>") && html.contains("<footer><b>foot</b></footer>"));
+        assert!(!html.contains("<img"));
+    }
+
+    fn page() -> SignInPage<'static> {
+        SignInPage { provider: "P<b>", banner: None, prefix: "/oauth2", target: "/", footer: Some("-"), logo: None }
     }
 
     #[test]
     fn a_dash_hides_the_footer() {
-        let page = SignInPage { provider: "P<b>", banner: None, prefix: "/oauth2", target: "/", footer: Some("-") };
-        let html = page.render();
+        let html = page().render();
         assert!(!html.contains("<footer>"));
         assert!(html.contains("Sign in with P&lt;b&gt;"));
     }

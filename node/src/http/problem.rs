@@ -21,6 +21,9 @@ pub enum Problem {
     /// The same, on an endpoint where oauth2-proxy answers unreadable parameters with 500.
     #[error("{0}")]
     Unparsable(InvalidInput),
+    /// The same on a path outside the prefix, where the sign-in page would have been: 403.
+    #[error("{0}")]
+    UnparsableOutside(InvalidInput),
     /// A callback without what every callback has.
     #[error("the provider's answer has no {0}")]
     Incomplete(&'static str),
@@ -94,14 +97,10 @@ impl Problem {
     pub fn shown(&self) -> Shown {
         let shown = |status, title, advice| Shown { status, title, advice };
         match self {
-            Self::Input(invalid) | Self::Unparsable(invalid) => shown(
-                match self {
-                    Self::Unparsable(InvalidInput::Parameters) => StatusCode::INTERNAL_SERVER_ERROR,
-                    _ => input_status(*invalid),
-                },
-                "Request not understood",
-                "Go back and start again from the page that you wanted to see.",
-            ),
+            Self::Input(invalid) => not_understood(input_status(*invalid)),
+            Self::Unparsable(InvalidInput::Parameters) => not_understood(StatusCode::INTERNAL_SERVER_ERROR),
+            Self::Unparsable(invalid) => not_understood(input_status(*invalid)),
+            Self::UnparsableOutside(_) => not_understood(StatusCode::FORBIDDEN),
             Self::Incomplete(_) => shown(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Login failed",
@@ -154,7 +153,7 @@ impl Problem {
     /// What was malformed, if that is what is wrong; a short stable name for metrics.
     pub fn malformed(&self) -> Option<&'static str> {
         match self {
-            Self::Input(invalid) | Self::Unparsable(invalid) => Some(invalid.kind()),
+            Self::Input(invalid) | Self::Unparsable(invalid) | Self::UnparsableOutside(invalid) => Some(invalid.kind()),
             Self::Incomplete(what) => Some(*what),
             Self::NoLoginCookie { .. } => Some("state"),
             Self::RefusedByProvider { .. }
@@ -185,6 +184,7 @@ impl Problem {
             | Self::Refused(_) => true,
             Self::Input(_)
             | Self::Unparsable(_)
+            | Self::UnparsableOutside(_)
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
             | Self::RefusedByProvider { .. }
@@ -206,6 +206,7 @@ impl Problem {
             Self::Exchange(error) => error.to_string(),
             Self::Input(_)
             | Self::Unparsable(_)
+            | Self::UnparsableOutside(_)
             | Self::Incomplete(_)
             | Self::RefusedByProvider { .. }
             | Self::Issuer
@@ -225,6 +226,14 @@ impl Problem {
 
 const TRY_SOON: &str = "Please try again in a moment. If it lasts, tell whoever runs this service.";
 const ASK_PROVIDER: &str = "Ask whoever runs the identity provider to correct the account.";
+
+fn not_understood(status: StatusCode) -> Shown {
+    Shown {
+        status,
+        title: "Request not understood",
+        advice: "Go back and start again from the page that you wanted to see.",
+    }
+}
 
 fn input_status(invalid: InvalidInput) -> StatusCode {
     match invalid {

@@ -7,10 +7,11 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use conclave_proto::cookie::SetCookie;
 use conclave_proto::forwarded::Endpoint;
-use conclave_proto::redirect::ReturnTo;
+use conclave_proto::redirect::{LocalUri, ReturnTo};
 
 use super::pages::{self, ErrorPage};
 use super::problem::{Problem, Shown};
+use super::site::Site;
 use super::{Service, Worker};
 use crate::audit::{self, Asker};
 use crate::opened::Opened;
@@ -38,17 +39,21 @@ pub fn auth(answer: AuthAnswer<'_>, ok_status: StatusCode) -> HttpResponse {
     match answer {
         AuthAnswer::Allow(session) => {
             let mut response = HttpResponse::new(ok_status);
-            if let Some(session) = session {
-                let headers = response.headers_mut();
-                for (name, value) in &session.headers {
-                    headers.insert(name.clone(), value.clone());
-                }
-            }
+            add_session(&mut response, session);
             response
         }
         AuthAnswer::SignIn => text(StatusCode::UNAUTHORIZED, "Unauthorized\n"),
         AuthAnswer::Forbid => text(StatusCode::FORBIDDEN, "Forbidden\n"),
         AuthAnswer::Unavailable => unavailable(),
+    }
+}
+
+/// Puts what is known about a session on an answer that lets it through.
+pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>) {
+    let Some(session) = session else { return };
+    let headers = response.headers_mut();
+    for (name, value) in &session.headers {
+        headers.insert(name.clone(), value.clone());
     }
 }
 
@@ -89,12 +94,43 @@ pub fn uncached_text(status: StatusCode, body: &'static str) -> HttpResponse {
 /// An HTML page.
 pub fn page_response(status: StatusCode, html: String, cookies: &[SetCookie]) -> HttpResponse {
     let mut builder = uncached(status);
+    add_cookies(&mut builder, cookies);
+    as_page(builder, pages::content_security_policy(None), html)
+}
+
+/// The sign-in page, whose picture its policy has to let in.
+pub fn sign_in_page(site: &Site, status: StatusCode, html: String, cookies: &[SetCookie]) -> HttpResponse {
+    let mut builder = uncached(status);
+    add_cookies(&mut builder, cookies);
+    as_page(builder, pages::content_security_policy(site.config().logo.as_ref()), html)
+}
+
+fn as_page(mut builder: HttpResponseBuilder, policy: Cow<'static, str>, html: String) -> HttpResponse {
     builder
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .insert_header((header::CONTENT_SECURITY_POLICY, pages::content_security_policy()));
-    add_cookies(&mut builder, cookies);
-    builder.body(html)
+        .insert_header((header::CONTENT_SECURITY_POLICY, &*policy))
+        .body(html)
+}
+
+/// What a `static://` upstream answers.
+pub fn fixed(status: u16) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return HttpResponse::new(status);
+    }
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body("Authenticated")
+}
+
+/// The answer for programs: the status says it all.
+pub fn json_error(status: StatusCode) -> HttpResponse {
+    let kind = HeaderValue::from_static("application/json");
+    let mut response = HttpResponse::build(status).insert_header((header::CONTENT_TYPE, kind)).body("{}");
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    }
+    response
 }
 
 /// What a `Location` may be made of.
@@ -110,6 +146,12 @@ pub enum Destination<'a> {
     },
     /// The provider's authorization endpoint, as the provider built it.
     Provider(&'a str),
+    /// The clean form of the path that was asked for.
+    Clean(&'a LocalUri),
+    /// The path that was asked for with a slash at its end.
+    Slashed(&'a LocalUri),
+    /// The address that was asked for, over https.
+    Secure(&'a str),
 }
 
 impl Destination<'_> {
@@ -123,22 +165,45 @@ impl Destination<'_> {
                 let token = if sound { id_token } else { "" };
                 Cow::Owned(target.as_str().replace("{id_token}", token))
             }
-            Self::Provider(url) => Cow::Borrowed(url),
+            Self::Provider(url) | Self::Secure(url) => Cow::Borrowed(url),
+            Self::Clean(uri) | Self::Slashed(uri) => Cow::Borrowed(uri.as_str()),
         }
     }
 }
 
-/// A 302; with a line of HTML for whoever cannot follow it, where the method allows a body.
+/// A 302.
 pub fn redirect(request: &HttpRequest, to: Destination<'_>, cookies: &[SetCookie]) -> HttpResponse {
-    let location = to.location();
     let mut builder = uncached(StatusCode::FOUND);
-    builder.insert_header((header::LOCATION, &*location));
     add_cookies(&mut builder, cookies);
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+    lead(request, builder, &to, "Found")
+}
+
+/// A 301: the address has another form.
+pub fn moved(request: &HttpRequest, to: Destination<'_>) -> HttpResponse {
+    lead(request, HttpResponse::build(StatusCode::MOVED_PERMANENTLY), &to, "Moved Permanently")
+}
+
+/// A 308: the same request again, elsewhere.
+pub fn permanent(request: &HttpRequest, to: Destination<'_>) -> HttpResponse {
+    lead(request, HttpResponse::build(StatusCode::PERMANENT_REDIRECT), &to, "Permanent Redirect")
+}
+
+/// With a line of HTML for whoever cannot follow it, where the method allows a body. A path that is
+/// cleaned gets none, as in oauth2-proxy.
+fn lead(
+    request: &HttpRequest,
+    mut builder: HttpResponseBuilder,
+    to: &Destination<'_>,
+    words: &'static str,
+) -> HttpResponse {
+    let location = to.location();
+    builder.insert_header((header::LOCATION, &*location));
+    let bodiless = matches!(to, Destination::Clean(_)) || !matches!(*request.method(), Method::GET | Method::HEAD);
+    if bodiless {
         return builder.finish();
     }
     builder.insert_header((header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
-    builder.body(format!("<a href=\"{}\">Found</a>.\n", pages::escape(&location)))
+    builder.body(format!("<a href=\"{}\">{words}</a>.\n", pages::escape(&location)))
 }
 
 fn add_cookies(builder: &mut HttpResponseBuilder, cookies: &[SetCookie]) {
@@ -147,18 +212,21 @@ fn add_cookies(builder: &mut HttpResponseBuilder, cookies: &[SetCookie]) {
     }
 }
 
-/// The answer to a path that is not ours.
-pub fn not_found(service: &Service) -> HttpResponse {
+/// The answer where an upstream of that scheme would.
+pub fn not_served(service: &Service, scheme: &str) -> HttpResponse {
     let page = ErrorPage {
-        status: 404,
-        title: "Not found",
-        cause: "There is no page at this address.",
-        advice: "Check the address. This service answers logins; the application is behind the gateway.",
+        status: 501,
+        title: "Not served",
+        cause: &format!(
+            "This address belongs to an {scheme}:// upstream, and requests are not handed on to those yet."
+        ),
+        advice: "Let the gateway ask this service (auth_request, forwardAuth) and send requests to the application itself.",
         back: None,
         prefix: None,
         footer: service.site.config().footer.as_deref(),
     };
-    page_response(StatusCode::NOT_FOUND, page.render(), &[])
+    let builder = HttpResponse::build(StatusCode::NOT_IMPLEMENTED);
+    as_page(builder, pages::content_security_policy(None), page.render())
 }
 
 /// Logs a problem and shows it.
@@ -186,18 +254,34 @@ pub fn failure_with(
     if let Some(kind) = problem.malformed() {
         service.metrics.bad_input(kind);
     }
+    let (status, html) = render_problem(service, problem, back);
+    finish_problem(page_response(status, html, cookies))
+}
+
+/// The page about a problem that is logged already, outside the prefix.
+pub fn problem_page(worker: &Worker, problem: &Problem, back: &str) -> HttpResponse {
+    let (status, html) = render_problem(&worker.service, problem, back);
+    finish_problem(as_page(HttpResponse::build(status), pages::content_security_policy(None), html))
+}
+
+fn render_problem(service: &Service, problem: &Problem, back: &str) -> (StatusCode, String) {
     let Shown { status, title, advice } = problem.shown();
+    let (cause, reason) = (problem.to_string(), problem.reason());
+    let debug = service.site.config().show_debug_on_error && cause != reason;
     let page = ErrorPage {
         status: status.as_u16(),
         title,
-        cause: &problem.to_string(),
+        cause: &if debug { format!("{cause}: {reason}") } else { cause },
         advice,
         back: Some(back),
         prefix: Some(service.site.prefix()),
         footer: service.site.config().footer.as_deref(),
     };
-    let mut response = page_response(status, page.render(), cookies);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    (status, page.render())
+}
+
+fn finish_problem(mut response: HttpResponse) -> HttpResponse {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     }
     response

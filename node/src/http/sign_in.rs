@@ -43,13 +43,21 @@ async fn page(
 ) -> Result<HttpResponse, Problem> {
     sign_out::end_sessions(request, worker).await?;
     let site = &worker.service.site;
+    let cookies = site.clear_session(visit.host(), &cookie_line(request));
+    Ok(respond::sign_in_page(site, StatusCode::OK, render(worker, target), &cookies))
+}
+
+/// The page as HTML.
+pub fn render(worker: &Worker, target: &ReturnTo) -> String {
+    let site = &worker.service.site;
     let config = site.config();
-    let html = SignInPage {
+    let page = SignInPage {
         provider: &site.provider_config().display_name,
         banner: config.banner.as_deref().filter(|text| *text != "-"),
         prefix: site.prefix(),
         target: target.as_str(),
         footer: config.footer.as_deref(),
+        logo: config.logo.as_ref(),
     };
-    Ok(respond::page_response(StatusCode::OK, html.render(), &site.clear_session(visit.host(), &cookie_line(request))))
+    page.render()
 }

@@ -8,14 +8,12 @@ use conclave_proto::forwarded::Endpoint;
 use conclave_proto::ticket::Ticket;
 use conclave_raft::Lookup;
 
+use super::backend_logout::ID_TOKEN_PLACEHOLDER;
 use super::extract::{Headers, Parameters, Visit, cookie_line};
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use super::{COMMIT_DEADLINE, Worker, lookup};
 use crate::audit::{self, Asker};
-
-/// Stands in a return target for the session's ID token, as the provider's end-session page needs it.
-const ID_TOKEN_PLACEHOLDER: &str = "{id_token}";
 
 /// How long an acknowledgement waits until this replica itself has applied the end. One that is cut
 /// off from the leader acknowledges all the same: the cluster has committed it.
@@ -35,6 +33,7 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     let id_token = id_token(&request, &worker, target.as_str());
     match end_sessions(&request, &worker).await {
         Ok(()) => {
+            tell_provider(&worker, id_token.as_deref()).await;
             let cookies = service.site.clear_session(visit.host(), &cookie_line(&request));
             let id_token = id_token.as_deref();
             respond::redirect(&request, Destination::SignedOut { target: &target, id_token }, &cookies)
@@ -43,13 +42,22 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     }
 }
 
-/// The session's ID token where the target asks for it; none without a session.
+/// The session's ID token where the target or the provider asks for it; none without a session.
 fn id_token(request: &HttpRequest, worker: &Worker, target: &str) -> Option<String> {
-    if !target.contains(ID_TOKEN_PLACEHOLDER) {
+    if !target.contains(ID_TOKEN_PLACEHOLDER) && worker.service.backend_logout.is_none() {
         return None;
     }
     let tickets = lookup::tickets(worker, &cookie_line(request)).unwrap_or_default();
     tickets.iter().find_map(|ticket| lookup::body_of(worker, ticket)).map(|body| body.id_token)
+}
+
+/// Where a session ended and `backend_logout_url` is set. The call goes on when the browser hangs up.
+async fn tell_provider(worker: &Worker, id_token: Option<&str>) {
+    let (Some(backend), Some(id_token)) = (&worker.service.backend_logout, id_token) else { return };
+    let (backend, id_token) = (backend.clone(), id_token.to_owned());
+    if worker.service.run(async move { backend.tell(&id_token).await }).await.is_err() {
+        tracing::warn!("backend_logout_url was not told: this replica is stopping");
+    }
 }
 
 /// Commits the end of every session whose ticket the request brings. A cookie that is not ours is no

@@ -160,8 +160,11 @@ impl Site {
     pub fn redirect_uri(&self, visit: &Visit<'_>) -> String {
         let default = format!("{}/callback", self.prefix());
         let configured = self.config.redirect_url.as_deref();
-        if let Some(url) = configured.filter(|url| has_host(url) || self.config.relative_redirect_url) {
-            return url.to_owned();
+        if self.config.relative_redirect_url {
+            return configured.unwrap_or(&default).to_owned();
+        }
+        if let Some(url) = configured.filter(|url| has_host(url)) {
+            return if has_path(url) { url.to_owned() } else { format!("{url}{default}") };
         }
         let path = configured.filter(|path| path.starts_with('/')).unwrap_or(&default);
         let secure = self.config.cookie.attributes.secure;
@@ -172,4 +175,8 @@ impl Site {
 
 fn has_host(url: &str) -> bool {
     url.split_once("://").is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with('/'))
+}
+
+fn has_path(url: &str) -> bool {
+    url.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']))
 }

@@ -2,5 +2,6 @@
 //! whoever the code names.
 
 mod login;
+mod proxied;
 mod refusals;
 mod support;

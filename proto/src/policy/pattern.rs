@@ -46,6 +46,10 @@ fn translate(pattern: &str) -> String {
                 in_class = true;
                 open_class(rest, &mut out)
             }
+            '{' if !in_class && !begins_repetition(rest) => {
+                out.push_str(r"\{");
+                &rest[1..]
+            }
             ']' => {
                 in_class = false;
                 take(rest, 1, &mut out)
@@ -62,6 +66,14 @@ fn translate(pattern: &str) -> String {
         };
     }
     out
+}
+
+/// Whether `{n}`, `{n,}` or `{n,m}` stands here. RE2 takes any other brace for itself.
+fn begins_repetition(rest: &str) -> bool {
+    let Some((inner, _)) = rest[1..].split_once('}') else { return false };
+    let (least, most) = inner.split_once(',').unwrap_or((inner, "0"));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    !least.is_empty() && is_number(least) && is_number(most)
 }
 
 /// Copies so many bytes and returns what follows them.
@@ -115,6 +127,10 @@ fn escape<'p>(rest: &'p str, in_class: bool, out: &mut String) -> &'p str {
             let (literal, after) = rest[1..].split_once(r"\E").unwrap_or((&rest[1..], ""));
             out.push_str(&regex::escape(literal));
             return after;
+        }
+        'p' | 'P' | 'x' if rest[1..].starts_with('{') => {
+            out.push('\\');
+            return take(rest, rest.find('}').map_or(rest.len(), |end| end + 1), out);
         }
         other => {
             out.push('\\');

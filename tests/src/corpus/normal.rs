@@ -215,7 +215,9 @@ fn name_tokens(value: &str) -> String {
 
 fn name_token(word: &str) -> String {
     let Some(at) = word.find("eyJ") else { return word.to_owned() };
-    let token = &word[at..];
+    let is_token_byte = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let (before, rest) = word.split_at(at);
+    let (token, after) = rest.split_at(rest.find(|c| !is_token_byte(c)).unwrap_or(rest.len()));
     let mut parts = token.split('.');
     let (Some(_), Some(payload), Some(_)) = (parts.next(), parts.next(), parts.next()) else { return word.to_owned() };
     let claims = URL_SAFE_NO_PAD.decode(payload).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
@@ -225,7 +227,7 @@ fn name_token(word: &str) -> String {
         }
         _ => "<jwt>".to_owned(),
     };
-    format!("{}{name}", &word[..at])
+    format!("{before}{name}{}", name_token(after))
 }
 
 #[cfg(test)]
@@ -236,5 +238,13 @@ mod tests {
     fn login_cookies_lose_their_chance_part() {
         assert_eq!(csrf_name("_oauth2_proxy_a-b_cdef_csrf"), "_oauth2_proxy_<random>_csrf");
         assert_eq!(csrf_name("_oauth2_proxy_csrf"), "_oauth2_proxy_csrf");
+    }
+
+    #[test]
+    fn tokens_are_named_wherever_they_stand() {
+        let payload = URL_SAFE_NO_PAD.encode(r#"{"aud":"rp","sub":"alice"}"#);
+        let token = format!("eyJhbGciOiJub25lIn0.{payload}.c2ln");
+        let named = name_tokens(&format!("Bearer /bye?t={token}&u={token}&x=1"));
+        assert_eq!(named, "Bearer /bye?t=<id_token sub=alice>&u=<id_token sub=alice>&x=1");
     }
 }

@@ -25,7 +25,10 @@ pub(super) fn logging(settings: &Settings, findings: &mut Findings) -> Option<Lo
         }
     };
     let level = settings.text("log_level").to_owned();
-    if let Err(error) = level.parse::<tracing_subscriber::EnvFilter>() {
+    // The library's parser cuts inside a character where it looks for a span after a letter beyond ASCII.
+    if !level.is_ascii() {
+        findings.problem("log_level", "holds more than ASCII: give error, warn, info, debug or trace");
+    } else if let Err(error) = level.parse::<tracing_subscriber::EnvFilter>() {
         findings.problem("log_level", format!("{error}: give error, warn, info, debug or trace"));
     }
     Some(LoggingConfig {

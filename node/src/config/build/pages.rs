@@ -1,11 +1,8 @@
-//! What people see: mistakes in it show at start.
+//! Page templates: mistakes in them show at start.
 
 use std::path::Path;
 
-use super::{Findings, Settings, readable};
-
-/// Kinds of picture that browsers show.
-const LOGO_ENDINGS: [&str; 4] = [".svg", ".png", ".jpg", ".jpeg"];
+use super::{Findings, Settings};
 
 /// The templates that a folder may hold.
 const TEMPLATES: [&str; 2] = ["sign_in.html", "error.html"];
@@ -20,29 +17,12 @@ const ACTIONS: &[&str] = &[
 /// Actions that an `end` closes.
 const OPENERS: [&str; 5] = ["define", "block", "if", "range", "with"];
 
-/// The logo and the templates.
+/// The templates.
 pub(super) fn check(settings: &Settings, findings: &mut Findings) {
-    check_logo(settings.text("custom_sign_in_logo"), findings);
     let Some(folder) = settings.some_path("custom_templates_dir") else { return };
     for name in TEMPLATES {
         check_template_file(&folder.join(name), findings);
     }
-}
-
-fn check_logo(logo: &str, findings: &mut Findings) {
-    let option = "custom_sign_in_logo";
-    if logo.is_empty() || logo == "-" || logo.starts_with("https://") {
-        return;
-    }
-    if !LOGO_ENDINGS.iter().any(|ending| logo.to_ascii_lowercase().ends_with(ending)) {
-        findings.problem(option, format!("must be a file that ends with one of {}", LOGO_ENDINGS.join(", ")));
-        return;
-    }
-    if logo.starts_with("http://") {
-        findings.problem(option, "must be a file or begin with https://: browsers refuse a plain picture");
-        return;
-    }
-    readable(option, Path::new(logo), findings);
 }
 
 /// A template that is not there is the one that comes with the program.
@@ -95,16 +75,5 @@ mod tests {
         for bad in ["{{if .A}}", "{{.A", "{{Title .A}}", "{{end}}"] {
             assert!(balanced(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_logo_is_a_picture_from_a_safe_place() {
-        let problems = |logo| {
-            let mut findings = Findings::default();
-            check_logo(logo, &mut findings);
-            !findings.is_fine()
-        };
-        assert!(!problems("") && !problems("-") && !problems("https://h.test/logo.svg"));
-        assert!(problems("/no/such.png") && problems("/etc/hostname.gif") && problems("http://h.test/logo.png"));
     }
 }

@@ -7,7 +7,7 @@ use conclave_proto::id::SiteId;
 use conclave_proto::policy::{AuthenticatedEmails, EmailDomains, InvalidRule, OpeningRules, Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 
-use super::{Findings, Settings, cookies, headers, provider};
+use super::{Findings, Settings, cookies, headers, provider, sign_in, upstreams};
 use crate::config::SiteConfig;
 
 /// The one site that options can describe.
@@ -20,6 +20,8 @@ pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteC
     let auth_ok_status = auth_ok_status(settings, findings);
     let redirect_url = provider::url_option("redirect_url", settings, findings);
     let backend_logout_url = provider::url_option("backend_logout_url", settings, findings);
+    let upstreams = upstreams::upstreams(settings, findings);
+    let logo = sign_in::logo(settings, findings);
     Some(SiteConfig {
         id: SiteId::default(),
         provider: provider::id(settings),
@@ -36,27 +38,13 @@ pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteC
         force_json_errors: settings.flag("force_json_errors"),
         encode_state: settings.flag("encode_state"),
         auth_ok_status: auth_ok_status?,
-        banner: banner(settings),
+        banner: sign_in::banner(settings),
         footer: settings.some_text("footer"),
+        logo: logo?,
         show_debug_on_error: settings.flag("show_debug_on_error"),
         backend_logout_url,
-        upstreams: settings.items("upstreams"),
+        upstreams: upstreams?,
     })
-}
-
-/// The default names the e-mail domains that may log in, where a list of them decides.
-fn banner(settings: &Settings) -> Option<String> {
-    let given = settings.some_text("banner");
-    let domains = settings.items("email_domains");
-    if given.is_some() || !settings.text("authenticated_emails_file").is_empty() {
-        return given;
-    }
-    match domains.as_slice() {
-        [] => None,
-        [one] if one == "*" => None,
-        [one] => Some(format!("Authenticate using {one}")),
-        several => Some(format!("Authenticate using one of the following domains: {}", several.join(", "))),
-    }
 }
 
 fn proxy_prefix(settings: &Settings, findings: &mut Findings) -> Option<String> {

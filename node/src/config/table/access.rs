@@ -13,7 +13,7 @@ pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("whitelist_domains", "whitelist-domain", List, "[]").help("Hosts allowed as absolute redirect targets; .dom/*.dom subdomains; :port or :*"),
     Opt::oauth2_proxy("htpasswd_file", "htpasswd-file", Text, "").help("Static users (bcrypt or {SHA}), reloaded on change").later("Local users are not served yet."),
     Opt::oauth2_proxy("htpasswd_user_groups", "htpasswd-user-group", List, "[]").help("Groups given to htpasswd sessions").later("Local users are not served yet."),
-    Opt::oauth2_proxy("api_routes", "api-route", List, "[]").help("Regexes on request URI: unauthenticated gives 401 JSON instead of login page").later("Belongs to requests outside the proxy prefix, which are not answered for yet."),
+    Opt::oauth2_proxy("api_routes", "api-route", List, "[]").help("Regexes on request URI: unauthenticated gives 401 JSON instead of login page"),
     Opt::oauth2_proxy("skip_auth_regex", "skip-auth-regex", List, "[]").help("Deprecated path regexes open to everyone").remark("Path only, cleaned before it is compared."),
     Opt::oauth2_proxy("skip_auth_routes", "skip-auth-route", List, "[]").help("[METHOD]=regex, METHOD!=regex, regex, !=regex: open paths (path only, no query/fragment)").remark("Path only, cleaned before it is compared."),
     Opt::oauth2_proxy("skip_jwt_bearer_tokens", "skip-jwt-bearer-tokens", Bool, "false").help("Accept verified JWT bearer tokens as sessions").later("Bearer tokens are not accepted yet."),

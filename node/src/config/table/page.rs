@@ -10,21 +10,23 @@ pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("skip_provider_button", "skip-provider-button", Bool, "false")
         .help("Go straight to the IdP without the sign-in page"),
     Opt::oauth2_proxy("force_json_errors", "force-json-errors", Bool, "false")
-        .help("JSON {} errors instead of pages/redirects on the proxy route")
-        .later("Belongs to requests outside the proxy prefix, which are not answered for yet."),
+        .help("JSON {} errors instead of pages/redirects on the proxy route"),
     Opt::oauth2_proxy("custom_templates_dir", "custom-templates-dir", Text, "")
         .help("Directory with sign_in.html, error.html, robots.txt overrides (Go html/template)")
         .later("Pages have their own look; templates are not used yet."),
     Opt::oauth2_proxy("custom_sign_in_logo", "custom-sign-in-logo", Text, "")
         .help("File (.svg .png .jpg .jpeg), https:// URL, or \"-\" for none")
-        .later("Pages have their own look; templates are not used yet."),
+        .remark("Shown as a picture; a file of at most 256 KiB becomes part of the page."),
     Opt::oauth2_proxy("banner", "banner", Text, "")
-        .help("HTML shown above the button; \"-\" hides; default lists email domains"),
-    Opt::oauth2_proxy("footer", "footer", Text, "").help("HTML footer; \"-\" hides; default shows version"),
+        .help("HTML shown above the button; \"-\" hides; default lists email domains")
+        .remark("Scripts, styles and pictures in it are kept out by the page's policy."),
+    Opt::oauth2_proxy("footer", "footer", Text, "")
+        .help("HTML footer; \"-\" hides; default shows version")
+        .remark("Scripts, styles and pictures in it are kept out by the page's policy."),
     Opt::oauth2_proxy("display_htpasswd_form", "display-htpasswd-form", Bool, "true")
         .help("Show username/password form when htpasswd_file is set")
         .later("Local users are not served yet."),
     Opt::oauth2_proxy("show_debug_on_error", "show-debug-on-error", Bool, "false")
         .help("Show raw error on the error page")
-        .later("Error pages never show more than what to do; the log has the reason."),
+        .remark("Adds what the log has as the reason; never a token, code or secret."),
 ];

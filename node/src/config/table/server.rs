@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("reverse_proxy", "reverse-proxy", Bool, "false").help("Trust X-Forwarded-* and the real-IP header (subject to trusted_proxy_ips)").remark("Forwarded headers count only from trusted_proxy_ips, or from private addresses while that is unset."),
     Opt::oauth2_proxy("real_client_ip_header", "real-client-ip-header", Text, "X-Real-IP").help("X-Forwarded-For, X-Real-IP, X-ProxyUser-IP, X-Envoy-External-Address or CF-Connecting-IP; first comma item used").remark("Read from trusted sources only, from the right; with gateway set, that gateway's own header counts instead."),
     Opt::oauth2_proxy("trusted_proxy_ips", "trusted-proxy-ip", List, "[]").help("Peers whose X-Forwarded-* count; unset with reverse_proxy = everyone, with a warning").remark("Rules that open without a login believe a forwarded header only where this is given."),
-    Opt::oauth2_proxy("force_https", "force-https", Bool, "false").help("308 to https for non-https requests").later("Requests are not sent to HTTPS yet; let the gateway do it."),
+    Opt::oauth2_proxy("force_https", "force-https", Bool, "false").help("308 to https for non-https requests").remark("The auth endpoint answers checks all the same: a redirect there would break every site."),
     Opt::oauth2_proxy("allow_query_semicolons", "allow-query-semicolons", Bool, "false").help("Treat ; in queries as Go did before 1.17 (as &)"),
-    Opt::oauth2_proxy("gcp_healthchecks", "gcp-healthchecks", Bool, "false").help("Deprecated: adds /liveness_check and /readiness_check, all health paths then need UA GoogleHC/1.0 (or ping_user_agent)").later("The two extra paths are not answered yet; point the checks to ping_path and ready_path."),
+    Opt::oauth2_proxy("gcp_healthchecks", "gcp-healthchecks", Bool, "false").help("Deprecated: adds /liveness_check and /readiness_check, all health paths then need UA GoogleHC/1.0 (or ping_user_agent)"),
 ];

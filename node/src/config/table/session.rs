@@ -7,7 +7,7 @@ use crate::config::option::Opt;
 pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("backend_logout_url", "backend-logout-url", Text, "")
         .help("Server-side GET on sign-out; {id_token} replaced")
-        .later("Sign-out does not call the provider yet."),
+        .remark("Asked once the session has ended, for at most 5 seconds."),
     Opt::oauth2_proxy("cookie_refresh", "cookie-refresh", Duration, "0s")
         .help("Session age after which tokens are refreshed/validated; 0 = never; must be < cookie_expire")
         .later("Tokens are not refreshed yet: a session lives for cookie_expire."),
