@@ -23,6 +23,7 @@ pub mod raw;
 pub mod report;
 pub mod scale;
 pub mod spoofs;
+pub mod targets;
 pub mod timing;
 pub mod workdir;
 pub mod world;

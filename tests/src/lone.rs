@@ -25,7 +25,17 @@ pub struct Lone {
 impl Lone {
     /// Starts it with the flags that every service needs and those given, and waits until it is ready.
     pub async fn start(dir: &WorkDir, provider: &Registration, flags: &[String]) -> Result<Self, Failure> {
-        let (http, admin) = (ports::free_address(), ports::free_address());
+        Self::start_at(ports::free_address(), dir, provider, flags).await
+    }
+
+    /// As [`Lone::start`], on a listener drawn before: a callback's URL holds its port.
+    pub async fn start_at(
+        http: SocketAddr,
+        dir: &WorkDir,
+        provider: &Registration,
+        flags: &[String],
+    ) -> Result<Self, Failure> {
+        let admin = ports::free_address();
         let mut args = vec![
             "--provider=oidc".to_owned(),
             format!("--oidc-issuer-url={}", provider.issuer),
