@@ -16,6 +16,7 @@ pub mod keycloak;
 pub mod links;
 pub mod login;
 pub mod lone;
+pub mod mutate;
 pub mod ports;
 pub mod process;
 pub mod provider;
