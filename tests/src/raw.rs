@@ -35,6 +35,7 @@ pub async fn exchange(from: IpAddr, address: SocketAddr, bytes: &[u8], patience:
     let mut heard = Heard::default();
     loop {
         let mut part = [0_u8; 4096];
+        let patience = if heard.bytes.is_empty() { patience } else { patience.min(MORE) };
         match tokio::time::timeout(patience, stream.read(&mut part)).await {
             Err(_) => return Ok(heard),
             Ok(Ok(0) | Err(_)) => {
@@ -45,6 +46,9 @@ pub async fn exchange(from: IpAddr, address: SocketAddr, bytes: &[u8], patience:
         }
     }
 }
+
+/// After an answer, a second one comes at once or never.
+const MORE: Duration = Duration::from_millis(1500);
 
 /// What came back on one connection.
 #[derive(Clone, Debug, Default)]

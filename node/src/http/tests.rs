@@ -2,5 +2,6 @@
 //! whoever the code names.
 
 mod login;
+mod named_rules;
 mod refusals;
 mod support;

@@ -187,7 +187,7 @@ async fn oversized_requests_are_refused_with_what_a_gateway_takes() {
 }
 
 #[actix_web::test]
-async fn an_emptied_store_leaves_the_process_up_and_saying_so() {
+async fn s_18_an_emptied_store_leaves_the_process_up_and_saying_so() {
     let flags = ["--skip-auth-preflight=true"];
     let bench = Bench::start(&flags).await;
     let mut browser = Browser::default();

@@ -72,7 +72,7 @@ fn every_kind_of_key_is_taken() {
 }
 
 #[test]
-fn only_listed_algorithms_are_taken() {
+fn cve_2021_44878_only_listed_algorithms_are_taken() {
     let rs256 = TestKey::Rsa.token(None, &good());
     let es256: Vec<_> = ALGS.iter().filter(|(name, _)| name == "ES256").cloned().collect();
     let expected = Expectations { algs: &es256, ..usual() };
@@ -214,7 +214,7 @@ fn the_first_audience_claim_present_counts() {
 }
 
 #[test]
-fn times_are_required_typed_and_checked() {
+fn cve_2026_25537_times_are_required_typed_and_checked() {
     assert_eq!(with("exp", json!(NOW)), Err(InvalidIdToken::Expired(0)), "no leeway");
     assert_eq!(with("exp", json!(NOW - 10)), Err(InvalidIdToken::Expired(10)));
     assert!(with("exp", json!(NOW as f64 + 1.5)).is_ok(), "fractions are allowed");
@@ -239,7 +239,7 @@ fn the_nonce_is_this_logins() {
 }
 
 #[test]
-fn at_hash_binds_the_access_token() {
+fn cve_2026_28498_at_hash_binds_the_access_token() {
     let hash = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()[..16].to_vec();
     let token = |hash: Value| {
         let mut claims = good();
