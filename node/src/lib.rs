@@ -7,6 +7,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+#[cfg(test)]
+mod generated;
 pub mod http;
 pub mod inject;
 pub mod metrics;

@@ -1,5 +1,5 @@
-//! nginx in front of the replicas, configured as ingress-nginx configures it, and an app that echoes
-//! the headers it got.
+//! nginx in front of the replicas, configured as ingress-nginx or as oauth2-proxy's documentation
+//! configures it, and an app that echoes what it got.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -20,6 +20,15 @@ pub const AUTH_HOST: &str = "auth.test";
 
 /// The response header in which the gateway names the replica that it asked.
 pub const ASKED_HEADER: &str = "x-asked-replica";
+
+/// How nginx is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As ingress-nginx does, for `--gateway=nginx`.
+    Ingress,
+    /// As oauth2-proxy's documentation does, for no gateway kind.
+    Plain,
+}
 
 /// A running nginx.
 #[derive(Debug)]
@@ -63,11 +72,16 @@ impl Place {
 }
 
 impl Gateway {
-    /// Starts nginx over the given replicas, round robin.
+    /// Starts nginx as ingress-nginx over the given replicas, round robin.
     pub async fn start(dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
+        Self::start_as(Kind::Ingress, dir, place, replicas).await
+    }
+
+    /// Starts nginx of that kind over the given replicas, round robin.
+    pub async fn start_as(kind: Kind, dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
         let home = dir.sub("nginx");
         let config = home.join("nginx.conf");
-        std::fs::write(&config, configuration(place, replicas))?;
+        std::fs::write(&config, configuration(kind, place, replicas))?;
         let prefix = format!("{}/", home.display());
         let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
         let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?.with_children();
@@ -91,6 +105,10 @@ impl Gateway {
 pub struct Seen {
     /// Request target, query included.
     pub uri: String,
+    /// The path as the app's own server reads it: decoded, dot segments resolved, slashes merged.
+    pub path: String,
+    /// Request method.
+    pub method: String,
     /// `X-Auth-Request-User`.
     pub user: String,
     /// `X-Auth-Request-Email`.
@@ -111,6 +129,8 @@ impl Seen {
             let (name, value) = line.split_once('=')?;
             let field = match name {
                 "uri" => &mut seen.uri,
+                "path" => &mut seen.path,
+                "method" => &mut seen.method,
                 "user" => &mut seen.user,
                 "email" => &mut seen.email,
                 "groups" => &mut seen.groups,
@@ -122,12 +142,12 @@ impl Seen {
     }
 }
 
-fn configuration(place: Place, replicas: &[SocketAddr]) -> String {
+fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr]) -> String {
     let mut servers = String::new();
     for replica in replicas {
         writeln!(servers, "        server {replica};").expect("a string takes all");
     }
-    TEMPLATE
+    kind.template()
         .replace("@SERVERS@", &servers)
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
@@ -136,7 +156,14 @@ fn configuration(place: Place, replicas: &[SocketAddr]) -> String {
         .replace("@AUTH_HOST@", AUTH_HOST)
 }
 
-const TEMPLATE: &str = include_str!("gateway/nginx.conf");
+impl Kind {
+    const fn template(self) -> &'static str {
+        match self {
+            Self::Ingress => include_str!("gateway/nginx.conf"),
+            Self::Plain => include_str!("gateway/plain.conf"),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

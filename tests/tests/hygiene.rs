@@ -22,7 +22,7 @@ const ID: std::ops::Range<usize> = 17..33;
 const SECRET: std::ops::Range<usize> = 33..65;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hygiene() -> Result<(), Failure> {
+async fn s_21_hygiene() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("hygiene", 200, 20, "logins");
     let options = Options::default()
         .flag("--pass-access-token=true")

@@ -68,6 +68,8 @@ fn expect_identity(robot: &Robot, answer: &http::Answer, uri: &str) {
     let user = &robot.user;
     let wanted = Seen {
         uri: uri.to_owned(),
+        path: seen.path.clone(),
+        method: "GET".to_owned(),
         user: user.clone(),
         email: format!("{user}@example.test"),
         groups: format!("{user},staff"),

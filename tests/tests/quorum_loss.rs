@@ -21,7 +21,7 @@ const SURELY_FRESH: Duration = Duration::from_millis(800);
 const WATCH: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn quorum_loss() -> Result<(), Failure> {
+async fn s_18_quorum_loss() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("quorum_loss", 6, 2, "losses");
     let mut world = World::start("quorum_loss", &Options::default().flag("--max-staleness=2s")).await?;
     // The second one signs out while that cannot be committed; whether it is later is open.

@@ -93,7 +93,12 @@ fn unknown(name: &str, findings: &mut Findings) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+    use crate::config::option::Kind;
+    use crate::generated::{edited, edits};
 
     fn of(text: &str) -> (FileValues, String) {
         let mut findings = Findings::default();
@@ -130,5 +135,55 @@ mod tests {
             assert!(text.contains("line 2") && !text.contains("hunter2"), "{text}");
         }
         assert!(of("cookie_name = 'a'\ncookie_name = 'b'\n").1.contains("`cookie_name`"));
+    }
+
+    const WORDS: [&str; 19] = [
+        "\n",
+        "=",
+        "\"",
+        "'",
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        ",",
+        "#",
+        "\\",
+        "\\u00",
+        "true",
+        "1e9",
+        "1979-05-27",
+        ".",
+        "\r",
+    ];
+
+    fn lines(of: &[Index]) -> String {
+        let options: Vec<&Opt> = table::all().filter(|option| option.in_file()).collect();
+        let value = |option: &Opt| match option.kind {
+            Kind::Bool => "true",
+            Kind::Int => "200",
+            Kind::Text => "\"text\"",
+            Kind::Duration => "\"1h30m\"",
+            Kind::List => "[\"a\", \"b\"]",
+        };
+        let line = |option: &&Opt| format!("{} = {}\n", option.name, value(option));
+        of.iter().map(|index| line(index.get(&options))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(crate::generated::config())]
+
+        #[test]
+        fn generated_inputs_are_read_or_refused(of in prop::collection::vec(any::<Index>(), 1..5), edits in edits(&WORDS)) {
+            let valid = lines(&of);
+            prop_assert!(of.len() > 1 || parse(&valid).is_ok(), "{}", valid);
+            let mut findings = Findings::default();
+            match parse(&edited(&valid, &edits)) {
+                Ok(table) => drop(values(&table, &mut findings)),
+                Err(error) => prop_assert!(error.starts_with("line "), "{}", error),
+            }
+        }
     }
 }

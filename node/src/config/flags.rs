@@ -100,7 +100,11 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
+    use crate::generated::{edited, edits};
 
     fn parsed(args: &[&str]) -> (Flags, String) {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
@@ -140,5 +144,46 @@ mod tests {
         assert_eq!(text.matches("--cookie-name").count(), 3, "{text}");
         assert!(text.contains("`cookie_secret`: the flag --cookie-secret needs a value"), "{text}");
         assert!(!text.contains("hunter2"));
+    }
+
+    const WORDS: [&str; 16] = [
+        " ",
+        "-",
+        "--",
+        "=",
+        "!=",
+        ",",
+        "\"",
+        "\n",
+        "true",
+        "=0",
+        "=1h",
+        "=-1",
+        "99999999999999999999",
+        "help",
+        "no-",
+        "\u{e9}",
+    ];
+
+    proptest! {
+        #![proptest_config(crate::generated::config())]
+
+        #[test]
+        fn generated_inputs_are_read_or_refused(of in prop::collection::vec(any::<Index>(), 1..4), edits in edits(&WORDS)) {
+            let options: Vec<&Opt> = table::all().collect();
+            let word = |option: &&Opt| match option.kind {
+                Kind::Bool => format!("--{}", option.flag),
+                Kind::Int => format!("--{}=7", option.flag),
+                Kind::Text => format!("--{}=text", option.flag),
+                Kind::Duration => format!("--{}=1h30m", option.flag),
+                Kind::List => format!("--{}=a,b", option.flag),
+            };
+            let words: Vec<String> = of.iter().map(|index| word(index.get(&options))).collect();
+            let line = edited(&words.join(" "), &edits);
+            let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let mut findings = Findings::default();
+            let flags = parse(&args, &mut findings);
+            prop_assert!(flags.values.len() <= args.len() * 2, "one word sets at most two options");
+        }
     }
 }

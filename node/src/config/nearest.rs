@@ -12,7 +12,9 @@ pub fn nearest<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<
         return None;
     }
     let wrong = wrong.replace('-', "_").to_ascii_lowercase();
-    let scored = known.map(|name| (distance(&wrong, &name.replace('-', "_")), name));
+    // No name is nearer than the difference of the lengths.
+    let close = known.filter(|name| name.len().abs_diff(wrong.len()) <= MAX_DISTANCE);
+    let scored = close.map(|name| (distance(&wrong, &name.replace('-', "_")), name));
     let (best, name) = scored.min_by_key(|(score, _)| *score)?;
     (best <= MAX_DISTANCE && best * 2 < wrong.len().max(2)).then_some(name)
 }

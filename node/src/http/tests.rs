@@ -2,6 +2,7 @@
 //! whoever the code names.
 
 mod login;
+mod named_rules;
 mod proxied;
 mod refusals;
 mod support;

@@ -6,14 +6,15 @@ use crate::forwarded::OpeningUri;
 
 /// The decoded path without query and fragment. `None` for whatever two servers may read
 /// differently: bad escapes, control characters, dot segments, empty segments; and, where another
-/// server resolves the URI, backslashes, encoded question marks and path parameters on dots.
+/// server resolves the URI, backslashes, encoded question marks, path parameters on dots, and bytes
+/// that are no UTF-8 (`%c0%af` is a slash to who decodes without looking).
 pub(super) fn for_rules<'u>(uri: &OpeningUri<'u>) -> Option<Cow<'u, [u8]>> {
     let raw = uri.text.split(['?', '#']).next().filter(|raw| raw.starts_with('/'))?;
     let decoded = percent_decode(raw)?;
     if decoded.iter().any(u8::is_ascii_control) || !is_clean(&decoded, uri.reported) {
         return None;
     }
-    if uri.reported && decoded.contains(&b'?') {
+    if uri.reported && (decoded.contains(&b'?') || std::str::from_utf8(&decoded).is_err()) {
         return None;
     }
     match decoded.iter().position(|byte| *byte == b'#') {

@@ -191,3 +191,73 @@ fn decode_rows(mut bytes: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     }
     Some(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+    use proptest::test_runner::Config;
+
+    use super::*;
+
+    /// Inputs in a full run; `SCALE` makes it smaller, and 0.02 is what runs where nobody says otherwise.
+    const FULL: f64 = 1_000_000.0;
+
+    fn config() -> Config {
+        let scale = std::env::var("SCALE").ok().and_then(|raw| raw.parse::<f64>().ok()).unwrap_or(0.02);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let cases = (FULL * scale.clamp(0.0, 1.0)) as u32;
+        println!("{cases} of {FULL} inputs");
+        Config { cases, failure_persistence: None, ..Config::default() }
+    }
+
+    fn rows() -> Vec<(Vec<u8>, Vec<u8>)> {
+        (0..3_u8).map(|byte| (vec![byte; 5], vec![byte; usize::from(byte) * 7])).collect()
+    }
+
+    /// Whole parts, the last with bytes overwritten; its checksum is made right again where asked.
+    fn edited(edits: &[(Index, u8)], repaired: bool, cut: Index) -> Vec<u8> {
+        let mut bytes = encode_head(&RaftSnapshotMeta::default());
+        bytes.extend(encode_rows(&rows()));
+        let last = bytes.len();
+        bytes.extend(encode_rows(&rows()));
+        let body = last + PART_HEAD..bytes.len();
+        for (place, value) in edits {
+            let place = if repaired { body.start + place.index(body.len()) } else { place.index(bytes.len()) };
+            bytes[place] = *value;
+        }
+        if repaired {
+            let crc = crc32fast::hash(&bytes[body]).to_le_bytes();
+            bytes[last + 4..last + 8].copy_from_slice(&crc);
+        }
+        bytes.extend(encode_end(StateChecksum::default()));
+        bytes.truncate(bytes.len() - cut.index(40));
+        bytes
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        #[test]
+        fn generated_inputs_are_read_or_refused(
+            edits in prop::collection::vec((any::<Index>(), prop_oneof![any::<u8>(), Just(0), Just(0xff)]), 0..5),
+            repaired in any::<bool>(), cut in any::<Index>(), chunk in 1..200_usize
+        ) {
+            let bytes = edited(&edits, repaired, cut);
+            let mut parser = Parser::default();
+            let mut read = 0;
+            'all: for chunk in bytes.chunks(chunk) {
+                parser.push(chunk);
+                loop {
+                    match parser.next_part() {
+                        Ok(Some(_)) => read += 1,
+                        Ok(None) => break,
+                        Err(_) => break 'all,
+                    }
+                }
+            }
+            prop_assert!(read <= 4, "no more parts than were written");
+            prop_assert!(!edits.is_empty() || read >= 2, "what is whole is read");
+        }
+    }
+}

@@ -188,7 +188,7 @@ async fn oversized_requests_are_refused_with_what_a_gateway_takes() {
 }
 
 #[actix_web::test]
-async fn an_emptied_store_leaves_the_process_up_and_saying_so() {
+async fn s_18_an_emptied_store_leaves_the_process_up_and_saying_so() {
     let flags = ["--skip-auth-preflight=true"];
     let bench = Bench::start(&flags).await;
     let mut browser = Browser::default();
@@ -256,4 +256,47 @@ async fn posted_by_a_page(admin: std::net::SocketAddr) -> String {
         stream.read_to_string(&mut answer).map(|_| answer)
     });
     asked.await.expect("ran").expect("answered")
+}
+
+/// Promise P6.
+#[actix_web::test]
+async fn an_anonymous_request_writes_nothing_to_the_log() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    // What the founding itself writes is done once somebody is logged in.
+    browser.log_in(&app, "alice", "/").await;
+    let ticket = browser.cookies["_oauth2_proxy"].clone();
+    assert_eq!(browser.get(&app, "/oauth2/sign_out").await.status, StatusCode::FOUND);
+    let store = bench.node.service.store().expect("an open store");
+    let before = store.state_hash();
+    for turn in 0..50 {
+        let mut anybody = Browser::default();
+        let state = anybody.get(&app, "/oauth2/start?rd=%2Fx").await.state();
+        let refused = anybody.get(&app, &format!("/oauth2/callback?error=access_denied&state={state}")).await;
+        assert!(!refused.status.is_success());
+        for uri in [
+            CHECK,
+            "/oauth2/sign_in",
+            "/oauth2/sign_out?rd=%2F",
+            "/oauth2/userinfo",
+            "/oauth2/callback?code=alice&state=other",
+            "/ping",
+            "/ready",
+            "/robots.txt",
+            "/nowhere",
+        ] {
+            anybody.get(&app, uri).await;
+        }
+        // A dead ticket and a forged one are nobody's.
+        for cookie in [ticket.clone(), format!("{turn}{}", &ticket[2..])] {
+            anybody.cookies.insert("_oauth2_proxy".to_owned(), cookie);
+            anybody.get(&app, CHECK).await;
+            anybody.get(&app, "/oauth2/sign_out").await;
+        }
+    }
+    assert_eq!(store.state_hash(), before, "nobody was logged in, and yet the log grew");
+    browser.log_in(&app, "alice", "/").await;
+    assert_ne!(store.state_hash(), before, "a login does write");
+    bench.stop().await;
 }

@@ -115,7 +115,7 @@ async fn odd_metadata_is_refused_and_the_last_good_stays() {
 
 /// oidcc-client-test-signing-key-rotation, -just-before-signing
 #[tokio::test]
-async fn an_unknown_key_is_fetched_at_once_and_then_seldom() {
+async fn s_20_an_unknown_key_is_fetched_at_once_and_then_seldom() {
     let (fake, clock) = (Fake::start().await, ManualClock::new());
     let dir = tempfile::tempdir().expect("a directory");
     let provider = fake.provider(dir.path(), &clock, |_| {});

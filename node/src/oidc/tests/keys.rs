@@ -64,7 +64,8 @@ impl TestKey {
         jwk
     }
 
-    fn sign(self, alg: &str, message: &[u8]) -> Vec<u8> {
+    /// A signature as JWS has it.
+    pub fn sign(self, alg: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         let der = self.private();
         let der = der.secret_pkcs8_der();

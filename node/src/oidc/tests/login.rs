@@ -194,7 +194,7 @@ async fn each_failure_of_the_token_endpoint_has_its_name() {
 }
 
 #[tokio::test]
-async fn a_provider_that_never_answers_costs_the_deadline_only() {
+async fn s_23_a_provider_that_never_answers_costs_the_deadline_only() {
     let fake = Fake::start().await;
     let provider = ready(&fake, |_| {}).await;
     let outcome = provider.exchange("code-1", &attempt(), REDIRECT, Duration::from_millis(50)).await;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::super::tests::fake::{CLIENT, NOW};
 use super::super::tests::keys::{TestKey, key_set, unsigned};
 use super::*;
+use crate::generated::{Edit, edited, edits};
 
 const ISSUER: &str = "https://issuer.test";
 
@@ -71,7 +72,7 @@ fn every_kind_of_key_is_taken() {
 }
 
 #[test]
-fn only_listed_algorithms_are_taken() {
+fn cve_2021_44878_only_listed_algorithms_are_taken() {
     let rs256 = TestKey::Rsa.token(None, &good());
     let es256: Vec<_> = ALGS.iter().filter(|(name, _)| name == "ES256").cloned().collect();
     let expected = Expectations { algs: &es256, ..usual() };
@@ -213,7 +214,7 @@ fn the_first_audience_claim_present_counts() {
 }
 
 #[test]
-fn times_are_required_typed_and_checked() {
+fn cve_2026_25537_times_are_required_typed_and_checked() {
     assert_eq!(with("exp", json!(NOW)), Err(InvalidIdToken::Expired(0)), "no leeway");
     assert_eq!(with("exp", json!(NOW - 10)), Err(InvalidIdToken::Expired(10)));
     assert!(with("exp", json!(NOW as f64 + 1.5)).is_ok(), "fractions are allowed");
@@ -238,7 +239,7 @@ fn the_nonce_is_this_logins() {
 }
 
 #[test]
-fn at_hash_binds_the_access_token() {
+fn cve_2026_28498_at_hash_binds_the_access_token() {
     let hash = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()[..16].to_vec();
     let token = |hash: Value| {
         let mut claims = good();
@@ -296,5 +297,59 @@ proptest! {
     fn any_signed_claims_are_read_or_refused(name in "(iss|sub|aud|azp|exp|iat|nbf|nonce|at_hash)", value in ".*", number in any::<f64>()) {
         let _ = with(&name, json!(value));
         let _ = with(&name, json!(number));
+    }
+}
+
+/// What may stand in a header or among claims.
+const WORDS: [&str; 22] = [
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "true",
+    "-1",
+    "1e400",
+    "18446744073709551616",
+    "\\u0000",
+    "\\ud800",
+    ".",
+    "..",
+    "none",
+    "HS256",
+    "\"crit\":[]",
+    "\"enc\":1",
+    "\"aud\":[]",
+    "\"exp\":0.5",
+];
+
+/// Signed with a good key, but over whatever the edits made of header and claims; or with a signature
+/// that the edits reach as well.
+fn edited_token(header: &[Edit], claims: &[Edit], whole: &[Edit]) -> String {
+    let part = |value: &Value, edits: &[Edit]| URL_SAFE_NO_PAD.encode(edited(&value.to_string(), edits));
+    let message = format!("{}.{}", part(&json!({ "alg": "EdDSA", "typ": "JWT" }), header), part(&good(), claims));
+    let signature = TestKey::Ed25519.sign("EdDSA", message.as_bytes());
+    edited(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)), whole)
+}
+
+static ONE_KEY: LazyLock<Keys> = LazyLock::new(|| keys(&[TestKey::Ed25519]));
+
+proptest! {
+    #![proptest_config(crate::generated::config())]
+
+    #[test]
+    fn generated_inputs_are_no_id_tokens(
+        header in edits(&WORDS), claims in edits(&WORDS), whole in prop_oneof![3 => Just(Vec::new()), 1 => edits(&WORDS)]
+    ) {
+        let token = edited_token(&header, &claims, &whole);
+        if let Ok(verified) = verify(&token, &ONE_KEY, &usual()) {
+            // What was accepted still says all that it must.
+            prop_assert_eq!(verified.issuer.as_str(), ISSUER);
+            prop_assert_eq!(verified.all["nonce"].as_str(), Some("n1"));
+            prop_assert!(verified.all["exp"].as_f64().is_some_and(|exp| exp > 1.0));
+        }
     }
 }
