@@ -11,6 +11,7 @@ use crate::http::Service;
 use crate::http::extract::{Headers, InvalidInput, header_text, own, peer};
 use crate::http::lookup::{CannotKnow, NoSession};
 use crate::http::problem::Problem;
+use crate::oidc::BearerError;
 
 /// The target of all these lines; `auth_logging=false` silences it.
 pub const TARGET: &str = "conclave::audit";
@@ -58,6 +59,18 @@ fn path_of(uri: &str) -> &str {
 pub fn check_denied(asker: &Asker, why: NoSession) {
     let Asker { client, host, path, request_id } = asker;
     info!(target: TARGET, client, host, path, request_id, reason = %why, "check refused: no session");
+}
+
+/// An `Authorization` header names nobody.
+pub fn token_refused(asker: &Asker, why: &BearerError) {
+    let Asker { client, host, path, request_id } = asker;
+    info!(target: TARGET, client, host, path, request_id, reason = %why, "token not accepted");
+}
+
+/// A local user's password was wrong, or nobody has that name.
+pub fn password_refused(asker: &Asker) {
+    let Asker { client, host, request_id, .. } = asker;
+    info!(target: TARGET, client, host, request_id, "sign-in refused: wrong name or password");
 }
 
 /// A check answered 403.

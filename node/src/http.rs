@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::local_users::LocalDoor;
 use crate::metrics::Metrics;
 use crate::oidc::Provider;
 use crate::opened::OpenedSessions;
@@ -28,7 +29,9 @@ pub mod check;
 pub mod extract;
 pub mod health;
 mod latest;
+mod local_sign_in;
 pub mod lookup;
+mod new_session;
 pub mod pages;
 pub mod peer;
 pub mod problem;
@@ -42,6 +45,7 @@ pub mod start;
 mod tests;
 pub mod userinfo;
 
+use chain::Bearer;
 use latest::Latest;
 use problem::Problem;
 use site::Site;
@@ -75,6 +79,10 @@ pub struct Service {
     /// Random bytes.
     pub entropy: Arc<dyn Entropy>,
     cluster: Cluster,
+    /// Whose tokens count; none if nobody's do.
+    pub bearer: Option<Bearer>,
+    /// Users of the operator's own.
+    pub local: Option<LocalDoor>,
     policy: watch::Sender<Arc<Policy>>,
     runtime: Handle,
     draining: AtomicBool,
@@ -89,6 +97,8 @@ pub struct Parts {
     pub site: Site,
     /// Who vouches for people.
     pub provider: Arc<dyn Provider>,
+    /// Whose tokens count.
+    pub bearer: Option<Bearer>,
     /// The store.
     pub cluster: Cluster,
     /// Counters.
@@ -107,6 +117,7 @@ impl Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let policy = Arc::new(parts.site.config().policy.clone());
+        let local = parts.site.config().local.clone().map(LocalDoor::new);
         Self {
             config: parts.config,
             site: parts.site,
@@ -116,6 +127,8 @@ impl Service {
             clock: parts.clock,
             entropy: parts.entropy,
             cluster: parts.cluster,
+            bearer: parts.bearer,
+            local,
             policy: watch::Sender::new(policy),
             runtime: parts.runtime,
             draining: AtomicBool::new(false),
@@ -189,6 +202,11 @@ impl Service {
         if !self.notice_given.swap(true, Ordering::Relaxed) {
             tracing::warn!("{notice}");
         }
+    }
+
+    /// Where work goes on that must not end with its request, or would hold up a worker.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Runs work on the main runtime: it goes on when the client hangs up.

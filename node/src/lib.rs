@@ -9,6 +9,7 @@ pub mod config;
 pub mod dev;
 pub mod http;
 pub mod inject;
+pub mod local_users;
 pub mod metrics;
 pub mod oidc;
 pub mod opened;

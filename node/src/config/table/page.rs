@@ -22,8 +22,7 @@ pub(super) const ROWS: &[Opt] = &[
         .help("HTML shown above the button; \"-\" hides; default lists email domains"),
     Opt::oauth2_proxy("footer", "footer", Text, "").help("HTML footer; \"-\" hides; default shows version"),
     Opt::oauth2_proxy("display_htpasswd_form", "display-htpasswd-form", Bool, "true")
-        .help("Show username/password form when htpasswd_file is set")
-        .later("Local users are not served yet."),
+        .help("Show username/password form when htpasswd_file is set"),
     Opt::oauth2_proxy("show_debug_on_error", "show-debug-on-error", Bool, "false")
         .help("Show raw error on the error page")
         .later("Error pages never show more than what to do; the log has the reason."),
