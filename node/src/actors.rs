@@ -1,5 +1,6 @@
 //! Slow, serial work, one actor each. What answers requests is plain calls, not messages.
 
+pub mod file_reloader;
 pub mod provider_refresher;
 pub mod session_reaper;
 pub mod supervisor;

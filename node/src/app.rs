@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, System};
 use actix_web::dev::ServerHandle;
+use conclave_proto::htpasswd::LocalUsers;
+use conclave_proto::policy::AuthenticatedEmails;
 use conclave_proto::time::{Clock, Entropy};
 use conclave_raft::open::OpenError as StorageOpenError;
 use conclave_raft::{
@@ -18,16 +20,18 @@ use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use crate::actors::Stop;
+use crate::actors::file_reloader::{FileReloader, Taker};
 use crate::actors::provider_refresher::ProviderRefresher;
 use crate::actors::session_reaper::SessionReaper;
 use crate::actors::supervisor::{Supervisor, Watched};
 use crate::clock::{SystemClock, SystemEntropy};
 use crate::config::{Config, DataDir, NoticeLevel, TimeoutPreset};
 use crate::http::backend_logout::BackendLogout;
+use crate::http::chain::Bearer;
 use crate::http::site::{InvalidSite, Site};
 use crate::http::{Cluster, Parts, Service};
 use crate::metrics::Metrics;
-use crate::oidc::{self, CallObserver, Provider};
+use crate::oidc::{self, CallObserver, Provider, TokenIssuer};
 use crate::opened::MAX_OPENED_BYTES;
 use crate::telemetry::Lines;
 
@@ -146,21 +150,28 @@ impl Node {
         let cluster = open_store(&config, &sources, &metrics).await?;
         let (peer, peer_address) = start_peering(&config, &cluster)?;
 
-        let provider = match sources.provider {
+        let cache = config.cluster.data_dir.path().join(PROVIDER_CACHE);
+        let http = oidc::http_client(site.provider_config())?;
+        let observer = Arc::clone(&metrics) as Arc<dyn CallObserver>;
+        let (clock, given) = (Arc::clone(&sources.clock), sources.provider.clone());
+        let provider = match given {
             Some(provider) => provider,
-            None => {
-                let cache = config.cluster.data_dir.path().join(PROVIDER_CACHE);
-                let http = oidc::http_client(site.provider_config())?;
-                let observer = Arc::clone(&metrics) as Arc<dyn CallObserver>;
-                oidc::build(site.provider_config(), http, &cache, Arc::clone(&sources.clock), observer)?
-            }
+            None => oidc::build(site.provider_config(), http.clone(), &cache, clock, Arc::clone(&observer))?,
         };
         let backend_logout = BackendLogout::of(site.config(), site.provider_config())?;
+        let bearer = site.config().bearer.as_ref().map(|bearer| {
+            let extra = bearer.issuers.iter().map(|issuer| {
+                oidc::extra_issuer(issuer, http.clone(), &cache, Arc::clone(&sources.clock), Arc::clone(&observer))
+            });
+            let provider = Arc::clone(&provider) as Arc<dyn TokenIssuer>;
+            Bearer { issuers: std::iter::once(provider).chain(extra).collect(), login_fallback: bearer.login_fallback }
+        });
         let service = Arc::new(Service::new(Parts {
             config: Arc::clone(&config),
             site,
             provider,
             backend_logout,
+            bearer,
             cluster,
             metrics,
             clock: sources.clock,
@@ -300,11 +311,46 @@ async fn wait_for_itself(service: &Service) {
 }
 
 fn start_actors(service: &Arc<Service>) -> Addr<Supervisor> {
-    let provider = Arc::clone(&service.provider);
-    let refresher = move || ProviderRefresher::new(Arc::clone(&provider)).start();
-    let mut watched = vec![Watched::new("provider refresher", refresher)];
+    let provider = Arc::clone(&service.provider) as Arc<dyn TokenIssuer>;
+    let extra = service.bearer.iter().flat_map(|bearer| bearer.issuers.iter().skip(1).cloned());
+    let mut watched: Vec<_> = std::iter::once(provider)
+        .chain(extra)
+        .map(|issuer| Watched::new("provider refresher", move || ProviderRefresher::new(Arc::clone(&issuer)).start()))
+        .collect();
+    watched.extend(file_reloaders(service));
     if let Some(store) = service.store().cloned() {
         watched.push(Watched::new("session reaper", move || SessionReaper::new(store.clone()).start()));
     }
     Supervisor::new(Arc::clone(service), watched).start()
+}
+
+/// The files that say who may come in count as they are now, not as they were at the start.
+fn file_reloaders(service: &Arc<Service>) -> Vec<Watched> {
+    let site = service.site.config();
+    let mut watched = Vec::new();
+    if let Some(path) = site.authenticated_emails_file.clone() {
+        let service = Arc::clone(service);
+        watched.push(Watched::new("e-mail file reloader", move || {
+            let service = Arc::clone(&service);
+            let take: Taker = Box::new(move |text| {
+                let emails = AuthenticatedEmails::parse(text).map_err(|error| error.to_string())?;
+                service.replace_emails(emails);
+                Ok(())
+            });
+            FileReloader::new("authenticated_emails_file", path.clone(), take).start()
+        }));
+    }
+    if let Some(path) = site.local.as_ref().map(|local| local.file.clone()) {
+        let service = Arc::clone(service);
+        watched.push(Watched::new("htpasswd file reloader", move || {
+            let service = Arc::clone(&service);
+            let take: Taker = Box::new(move |text| {
+                let users = LocalUsers::parse(text).map_err(|error| error.to_string())?;
+                service.local.iter().for_each(|local| local.replace(users.clone()));
+                Ok(())
+            });
+            FileReloader::new("htpasswd_file", path.clone(), take).start()
+        }));
+    }
+    watched
 }

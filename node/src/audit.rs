@@ -13,6 +13,7 @@ use crate::http::extract::{Headers, InvalidInput, own, peer};
 use crate::http::lookup::{CannotKnow, NoSession};
 use crate::http::problem::Problem;
 use crate::http::{request_id, request_log};
+use crate::oidc::BearerError;
 
 /// The target of all these lines; `auth_logging=false` silences it.
 pub const TARGET: &str = "conclave::audit";
@@ -92,6 +93,16 @@ pub fn check_denied(asker: &Asker, why: NoSession) {
         return;
     }
     say!(info, asker, FAILURE, reason = %why, "check refused: no session");
+}
+
+/// An `Authorization` header names nobody.
+pub fn token_refused(asker: &Asker, why: &BearerError) {
+    say!(info, asker, FAILURE, reason = %why, "token not accepted");
+}
+
+/// A local user's password was wrong, or nobody has that name.
+pub fn password_refused(asker: &Asker) {
+    say!(info, asker, FAILURE, "sign-in refused: wrong name or password");
 }
 
 /// A check answered 403.

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
 use conclave_proto::cookie::CookieAttributes;
 use conclave_proto::forwarded::GatewayConfig;
+use conclave_proto::htpasswd::LocalUsers;
 use conclave_proto::id::{PeerName, ProviderId, SiteId};
 use conclave_proto::keyring::CookieSecret;
 use conclave_proto::login::LoginParameter;
@@ -288,6 +290,10 @@ pub struct SiteConfig {
     pub allowed_hosts: AllowedHosts,
     /// Who may come in.
     pub policy: Policy,
+    /// Tokens that callers bring along; `None` = they count for nothing.
+    pub bearer: Option<BearerConfig>,
+    /// Users of the operator's own; `None` = there are none.
+    pub local: Option<LocalConfig>,
     /// File of allowed e-mail addresses behind `policy`, to be read again when it changes.
     pub authenticated_emails_file: Option<PathBuf>,
     /// Expressions on the URI: 401 JSON instead of the sign-in page on proxied paths.
@@ -327,6 +333,30 @@ pub enum Logo {
     Inline(String),
     /// Fetched by the browser: an `https://` URL.
     Linked(String),
+}
+
+/// Tokens that callers bring along (`skip_jwt_bearer_tokens`).
+#[derive(Clone, Debug)]
+pub struct BearerConfig {
+    /// Issuers besides the provider, each with its audiences as client id and extra audiences.
+    pub issuers: Vec<ProviderConfig>,
+    /// Whether an `Authorization` header that names nobody counts for nothing; otherwise it is refused.
+    pub login_fallback: bool,
+}
+
+/// Users of the operator's own (`htpasswd_file`).
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+    /// The file, to be read again when it changes.
+    pub file: PathBuf,
+    /// Its users at start.
+    pub users: Arc<LocalUsers>,
+    /// Groups of all of them.
+    pub groups: Vec<String>,
+    /// Whether the sign-in page shows fields for name and password.
+    pub show_form: bool,
+    /// Whether the name counts as the address of those who come with Basic credentials.
+    pub name_is_email: bool,
 }
 
 /// Session and login cookies of a site.
@@ -442,6 +472,8 @@ pub struct ClaimRules {
 /// Endpoints given by hand; discovery's win unless it is skipped.
 #[derive(Clone, Debug, Default)]
 pub struct EndpointOverrides {
+    /// Where discovery fails, what stands here will do: of an issuer only the keys are needed.
+    pub keys_suffice: bool,
     /// No discovery: what is needed stands here.
     pub skip_discovery: bool,
     /// Authorization endpoint.

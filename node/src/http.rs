@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::local_users::LocalDoor;
 use crate::metrics::{Metrics, Seen};
 use crate::oidc::Provider;
 use crate::opened::OpenedSessions;
@@ -36,7 +37,9 @@ pub mod check;
 pub mod extract;
 pub mod health;
 mod latest;
+mod local_sign_in;
 pub mod lookup;
+mod new_session;
 mod observe;
 pub mod pages;
 pub mod peer;
@@ -56,6 +59,7 @@ mod tests;
 pub mod userinfo;
 
 use backend_logout::BackendLogout;
+use chain::Bearer;
 use latest::Latest;
 use problem::Problem;
 use request_log::RequestLog;
@@ -92,6 +96,10 @@ pub struct Service {
     /// Random bytes.
     pub entropy: Arc<dyn Entropy>,
     cluster: Cluster,
+    /// Whose tokens count; none if nobody's do.
+    pub bearer: Option<Bearer>,
+    /// Users of the operator's own.
+    pub local: Option<LocalDoor>,
     policy: watch::Sender<Arc<Policy>>,
     runtime: Handle,
     /// Request lines; none where they are switched off.
@@ -112,6 +120,8 @@ pub struct Parts {
     pub provider: Arc<dyn Provider>,
     /// Who is told of sign-outs, if anybody.
     pub backend_logout: Option<BackendLogout>,
+    /// Whose tokens count.
+    pub bearer: Option<Bearer>,
     /// The store.
     pub cluster: Cluster,
     /// Counters.
@@ -132,6 +142,7 @@ impl Service {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         let policy = Arc::new(parts.site.config().policy.clone());
+        let local = parts.site.config().local.clone().map(LocalDoor::new);
         Self {
             request_log: RequestLog::of(&parts.config, &parts.lines),
             lines: parts.lines,
@@ -144,6 +155,8 @@ impl Service {
             clock: parts.clock,
             entropy: parts.entropy,
             cluster: parts.cluster,
+            bearer: parts.bearer,
+            local,
             policy: watch::Sender::new(policy),
             runtime: parts.runtime,
             draining: AtomicBool::new(false),
@@ -229,6 +242,11 @@ impl Service {
         if !self.notice_given.swap(true, Ordering::Relaxed) {
             tracing::warn!("{notice}");
         }
+    }
+
+    /// Where work goes on that must not end with its request, or would hold up a worker.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Runs work on the main runtime: it goes on when the client hangs up.

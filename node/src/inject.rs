@@ -1,5 +1,7 @@
 //! Header values of a session by the configured rules: for answers and for upstream requests.
 
+use std::borrow::Cow;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +32,7 @@ pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<Inj
     let mut headers = injected(&settings.answers, Some(body))?;
     let identity = &body.identity;
     let who = if identity.email.is_empty() { &identity.user } else { &identity.email };
+    let who = on_one_line(who);
     if !who.is_empty() {
         let value = HeaderValue::from_bytes(who.as_bytes()).map_err(|_| Unprintable { claim: "email".to_owned() })?;
         headers.push((GAP_AUTH.clone(), value));
@@ -73,7 +76,7 @@ fn append(joined: &mut String, source: &ValueSource, body: Option<&SessionBody>)
         ValueSource::Claim { claim, form } => (claim, form),
     };
     let Some(body) = body else { return Ok(()) };
-    for value in values_of(claim, body).iter().filter(|value| !value.is_empty()) {
+    for value in values_of(claim, body).iter().map(|value| on_one_line(value)).filter(|value| !value.is_empty()) {
         if HeaderValue::from_bytes(value.as_bytes()).is_err() {
             return Err(Unprintable { claim: claim.to_string() });
         }
@@ -85,6 +88,13 @@ fn append(joined: &mut String, source: &ValueSource, body: Option<&SessionBody>)
         }
     }
     Ok(())
+}
+
+/// Line breaks become spaces, and what surrounds a value goes, as in oauth2-proxy: neither ends a
+/// header nor begins another.
+fn on_one_line(value: &str) -> Cow<'_, str> {
+    let value = value.trim_matches([' ', '\t', '\r', '\n']);
+    if value.contains(['\r', '\n']) { Cow::Owned(value.replace(['\r', '\n'], " ")) } else { Cow::Borrowed(value) }
 }
 
 fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> &'b [String] {
@@ -179,10 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_with_a_line_break_is_refused() {
+    fn a_claim_cannot_forge_a_header() {
         let mut body = body();
-        body.identity.groups.push("x\r\nX-Forged: 1".to_owned());
+        body.identity.groups = vec![" x\r\nX-Forged: 1\n".to_owned()];
         let rules = [HeaderRule::of_claim("X-Groups", Claim::Groups, "")];
+        assert_eq!(texts(&injected(&rules, Some(&body)).expect("printable")), pairs([("x-groups", "x  X-Forged: 1")]));
+        body.identity.groups.push("x\0".to_owned());
         assert_eq!(injected(&rules, Some(&body)), Err(Unprintable { claim: "groups".to_owned() }));
     }
 }

@@ -11,6 +11,7 @@ pub mod dev;
 mod generated;
 pub mod http;
 pub mod inject;
+pub mod local_users;
 pub mod metrics;
 pub mod oidc;
 pub mod opened;

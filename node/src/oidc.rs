@@ -1,6 +1,7 @@
 //! Logging in at an OpenID provider: what the rest of the process asks of one. Behind the trait,
 //! `oidc` is the only code that names openidconnect.
 
+mod bearer;
 mod call;
 mod claims;
 mod client;
@@ -18,15 +19,14 @@ mod userinfo;
 mod verify;
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use conclave_proto::id::ProviderId;
 use conclave_proto::login::LoginAttempt;
 use conclave_proto::session::Identity;
 use conclave_proto::time::Timestamp;
 
+pub use bearer::{BearerError, KEYS_PATIENCE, TokenIssuer};
 pub use call::{CallError, CallObserver, NoObserver, ProviderCall};
 pub use claims::InvalidClaims;
 pub use client::{HttpClientError, http_client};
@@ -35,7 +35,7 @@ pub use error::{ExchangeError, InvalidIss, ProviderError};
 pub use exchange::TokenError;
 pub use jwks::InvalidKeys;
 pub use metadata::InvalidMetadata;
-pub use providers::{BuildError, build};
+pub use providers::{BuildError, build, extra_issuer};
 pub use userinfo::UserinfoError;
 pub use verify::InvalidIdToken;
 
@@ -44,10 +44,7 @@ pub use verify::InvalidIdToken;
 /// Contract: nothing here blocks on the provider but the async methods, each of which ends within
 /// its deadline or its own timeouts; errors and `Debug` carry no code, token, state or secret.
 #[async_trait]
-pub trait Provider: Send + Sync {
-    /// Its name in the configuration.
-    fn id(&self) -> &ProviderId;
-
+pub trait Provider: TokenIssuer {
     /// Whether its endpoints and keys are known, if only from an earlier run.
     fn ready(&self) -> bool;
 
@@ -76,10 +73,6 @@ pub trait Provider: Send + Sync {
         redirect_uri: &str,
         deadline: Duration,
     ) -> Result<SessionClaims, ExchangeError>;
-
-    /// Fetches endpoints and keys anew. What was known stays in use if that fails. To be called
-    /// again after [`refresh_delay`].
-    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>>;
 }
 
 /// What a provider said about a person, all of it verified.

@@ -11,7 +11,8 @@
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
 //! - Requests: [`forwarded`] (what the original request was), [`redirect`] (where a browser may be
-//!   sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix).
+//!   sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
+//!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
 //! - Logs: [`logline`] (the forms of lines, and what no line may hold).
 //!
 //! # Invariants
@@ -31,10 +32,12 @@
 //! - **I9** Bytes from a peer are bounded before they are read, and reading them never panics.
 //! - **I10** Rows, log and wire hold no token and no ticket secret in the clear.
 
+pub mod authorization;
 pub mod command;
 pub mod cookie;
 mod crypto;
 pub mod forwarded;
+pub mod htpasswd;
 pub mod id;
 pub mod keyring;
 pub mod keyspace;

@@ -9,7 +9,7 @@ use actix::{
 use tracing::{info, warn};
 
 use super::{Activate, Stop};
-use crate::oidc::Provider;
+use crate::oidc::TokenIssuer;
 
 /// How often good metadata are fetched anew: providers rotate keys over days, and an unknown key is
 /// fetched for at once.
@@ -23,14 +23,14 @@ const LONGEST_RETRY: Duration = Duration::from_secs(15);
 
 /// Fetches in rounds.
 pub struct ProviderRefresher {
-    provider: Arc<dyn Provider>,
+    provider: Arc<dyn TokenIssuer>,
     failures: u32,
     next: Option<SpawnHandle>,
 }
 
 impl ProviderRefresher {
     /// For one provider.
-    pub fn new(provider: Arc<dyn Provider>) -> Self {
+    pub fn new(provider: Arc<dyn TokenIssuer>) -> Self {
         Self { provider, failures: 0, next: None }
     }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cookies;
+mod credentials;
 mod headers;
 mod listeners;
 mod logging;
@@ -41,7 +42,8 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     let logging = logging::logging(settings, findings);
     let drain_delay = span("drain_delay", Ttl::ZERO, MAX_DRAIN_DELAY, settings, findings);
     let provider = provider::provider(settings, findings);
-    let site = site::site(settings, findings);
+    let bearer = credentials::bearer(settings, provider.as_ref(), findings);
+    let site = site::site(settings, bearer, findings);
     Some(Config {
         http: http?,
         cluster: cluster?,

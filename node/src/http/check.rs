@@ -40,6 +40,7 @@ pub fn judge<'s>(
     standing: &'s Standing,
 ) -> Verdict<'s> {
     let session = match standing {
+        Standing::Refused => return Verdict::Forbid(None, DenyReason::Credentials),
         Standing::Live(opened) => Some(&**opened),
         Standing::Nobody(_) | Standing::Unknown(_) => None,
     };
@@ -57,6 +58,6 @@ pub fn judge<'s>(
         (Decision::SignIn, Standing::Unknown(why)) => Verdict::Unknown(*why),
         (Decision::SignIn, Standing::Nobody(why)) => Verdict::SignIn(*why),
         // decide() says SignIn only where nobody is named.
-        (Decision::SignIn, Standing::Live(_)) => Verdict::SignIn(NoSession::Ended),
+        (Decision::SignIn, Standing::Live(_) | Standing::Refused) => Verdict::SignIn(NoSession::Ended),
     }
 }

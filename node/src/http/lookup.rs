@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::Worker;
 use crate::inject::answer_headers;
+use crate::local_users::{LOCAL_ISSUER, LOCAL_PROVIDER};
 use crate::opened::Opened;
 
 /// What a request's cookies amount to.
@@ -24,6 +25,8 @@ pub enum Standing {
     Nobody(NoSession),
     /// It cannot be known here and now.
     Unknown(CannotKnow),
+    /// Credentials that have to name somebody name nobody, and nothing else counts.
+    Refused,
 }
 
 /// Why a request has no session. Goes into the log: a login loop is diagnosed by it.
@@ -107,6 +110,12 @@ pub enum CannotKnow {
     /// Written by a newer version.
     #[error("the session was written by another version of this program")]
     Version,
+    /// The keys of a token's issuer were never had.
+    #[error("the keys of the token's issuer are not known yet")]
+    NoKeys,
+    /// A password's turn to be checked did not come.
+    #[error("too many passwords are being checked")]
+    TooBusy,
     /// The index knows a session that the store does not hold.
     #[error("the store holds no body for a live session")]
     NoBody,
@@ -232,7 +241,8 @@ impl Tally {
     /// Counts a live session. `body` is given where the leader sent it, else the cache or the store has it.
     fn open(&mut self, worker: &Worker, ring: &Keyring, ticket: &Ticket, row: &IndexRow, body: Option<&BodyRow>) {
         let site = &worker.service.site;
-        if row.site != *site.id() || row.provider != *site.provider() {
+        let local = worker.service.local.is_some() && row.provider == *LOCAL_PROVIDER;
+        if row.site != *site.id() || !(local || row.provider == *site.provider()) {
             return self.nobody(NoSession::OtherSite);
         }
         let key = ticket.key();
@@ -303,11 +313,13 @@ fn open_cold(
         }
     })?;
     let site = &worker.service.site;
-    if body.issuer != site.issuer() {
-        return Err(NotOpened::Nobody(NoSession::OtherIssuer));
-    }
+    let voucher = match body.issuer.as_str() {
+        LOCAL_ISSUER if worker.service.local.is_some() => Voucher::LocalFile,
+        issuer if issuer == site.issuer() => Voucher::Provider,
+        _ => return Err(NotOpened::Nobody(NoSession::OtherIssuer)),
+    };
     let headers = answer_headers(site.headers(), &body).map_err(|_| NotOpened::Nobody(NoSession::Unprintable))?;
-    let opened = Arc::new(Opened::new(ticket, generation, body.identity, Voucher::Provider, headers));
+    let opened = Arc::new(Opened::new(ticket, generation, body.identity, voucher, headers));
     worker.service.opened.insert(*key, Arc::clone(&opened));
     Ok(opened)
 }

@@ -86,6 +86,8 @@ pub struct SignInPage<'a> {
     pub prefix: &'a str,
     /// Where the login leads.
     pub target: &'a str,
+    /// Fields for a local user's name and password.
+    pub local_form: bool,
     /// `footer`.
     pub footer: Option<&'a str>,
     /// The picture above it all.
@@ -108,8 +110,22 @@ impl SignInPage<'_> {
         let label = format!("Sign in with {}", self.provider);
         body.push_str(&form(&format!("{}/start", self.prefix), Some(self.target), &label, "primary"));
         body.push_str("</div>\n");
+        if self.local_form {
+            body.push_str(&local_form(&format!("{}/sign_in", self.prefix), self.target));
+        }
         document("Sign in", &body, self.footer)
     }
+}
+
+fn local_form(action: &str, target: &str) -> String {
+    format!(
+        "<form method=\"POST\" action=\"{}\"><input type=\"hidden\" name=\"rd\" value=\"{}\">\n\
+         <label>User name <input type=\"text\" name=\"username\" autocomplete=\"username\"></label>\n\
+         <label>Password <input type=\"password\" name=\"password\" autocomplete=\"current-password\"></label>\n\
+         <button type=\"submit\" class=\"primary\">Sign in</button></form>\n",
+        escape(action),
+        escape(target),
+    )
 }
 
 fn form(action: &str, rd: Option<&str>, label: &str, class: &str) -> String {

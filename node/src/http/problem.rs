@@ -10,7 +10,8 @@ use thiserror::Error;
 use super::extract::InvalidInput;
 use super::lookup::CannotKnow;
 use crate::inject::Unprintable;
-use crate::oidc::{ExchangeError, ProviderError};
+use crate::local_users::TooBusy;
+use crate::oidc::{ExchangeError, InvalidIdToken, ProviderError};
 
 /// Why a browser's endpoint could not do what it was asked. `Display` is the cause on the page.
 #[derive(Debug, Error)]
@@ -53,6 +54,9 @@ pub enum Problem {
     /// A rule keeps this person out.
     #[error("this account may not sign in here: {0}")]
     NotAllowed(DenyReason),
+    /// A password's turn to be checked did not come.
+    #[error(transparent)]
+    TooBusy(#[from] TooBusy),
     /// A claim cannot become a header.
     #[error(transparent)]
     Unprintable(#[from] Unprintable),
@@ -134,7 +138,7 @@ impl Problem {
                 "Ask whoever runs the identity provider to send fewer claims or groups to this application.",
             ),
             Self::AlreadyFailed => shown(StatusCode::FORBIDDEN, "Login failed", "Please try again."),
-            Self::NotReady(_) | Self::CannotKnow(_) | Self::Stopping => {
+            Self::NotReady(_) | Self::CannotKnow(_) | Self::TooBusy(_) | Self::Stopping => {
                 shown(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", TRY_SOON)
             }
             Self::Write(_) | Self::Refused(_) | Self::Claim(_) => shown(
@@ -166,6 +170,7 @@ impl Problem {
             | Self::AlreadyFailed
             | Self::NotReady(_)
             | Self::CannotKnow(_)
+            | Self::TooBusy(_)
             | Self::Write(_)
             | Self::Refused(_)
             | Self::Claim(_)
@@ -193,6 +198,7 @@ impl Problem {
             | Self::Exchange(_)
             | Self::NotReady(_)
             | Self::CannotKnow(_)
+            | Self::TooBusy(_)
             | Self::Claim(_)
             | Self::Stopping => false,
         }
@@ -216,6 +222,7 @@ impl Problem {
             | Self::AlreadyFailed
             | Self::NotReady(_)
             | Self::CannotKnow(_)
+            | Self::TooBusy(_)
             | Self::Write(_)
             | Self::Refused(_)
             | Self::Claim(_)
@@ -250,12 +257,13 @@ fn exchange(error: &ExchangeError) -> Shown {
     }
     // oauth2-proxy's statuses: 403 where its session validation fails, 500 for the rest.
     let status = match error {
-        ExchangeError::IdToken(_) => StatusCode::FORBIDDEN,
-        ExchangeError::Provider(_)
+        ExchangeError::IdToken(InvalidIdToken::NoAudience(_))
+        | ExchangeError::Provider(_)
         | ExchangeError::Deadline
         | ExchangeError::Token(_)
         | ExchangeError::Userinfo(_)
         | ExchangeError::Claims(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        ExchangeError::IdToken(_) => StatusCode::FORBIDDEN,
     };
     Shown {
         status,

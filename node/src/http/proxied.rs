@@ -141,6 +141,7 @@ fn refuse(request: &HttpRequest, worker: &Worker, reason: DenyReason) -> HttpRes
         DenyReason::QueryGroup { .. }
         | DenyReason::QueryEmail
         | DenyReason::QueryEmailDomain
+        | DenyReason::Credentials
         | DenyReason::UnreadableConstraint(_) => respond::text(StatusCode::FORBIDDEN, "Forbidden\n"),
         DenyReason::NoEmail | DenyReason::Email { .. } | DenyReason::Group { .. } => {
             if worker.service.site.config().force_json_errors {

@@ -6,6 +6,7 @@ use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
 use super::extract::{Headers, Parameters, Visit, cookie_line};
+use super::local_sign_in::{self, Attempt};
 use super::pages::SignInPage;
 use super::problem::Problem;
 use super::respond;
@@ -26,10 +27,15 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
     let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
-    let answer = if skip_page {
-        start::begin_asked(&request, &worker, &visit, &target, &start::asked(&request)).await
-    } else {
-        page(&request, &worker, &visit, &target).await
+    let answer = match local_sign_in::attempt(&request, &worker, &visit, &parameters, &target).await {
+        Ok(Attempt::SignedIn(response)) => Ok(response),
+        Ok(Attempt::None | Attempt::NoName | Attempt::Wrong) if skip_page => {
+            start::begin_asked(&request, &worker, &visit, &target, &start::asked(&request)).await
+        }
+        Ok(Attempt::None) => page(&request, &worker, &visit, &target, StatusCode::OK).await,
+        Ok(Attempt::NoName) => page(&request, &worker, &visit, &target, StatusCode::BAD_REQUEST).await,
+        Ok(Attempt::Wrong) => page(&request, &worker, &visit, &target, StatusCode::UNAUTHORIZED).await,
+        Err(problem) => Err(problem),
     };
     answer.unwrap_or_else(|problem| respond::failure(&request, &worker, "sign-in", &problem, target.as_str()))
 }
@@ -40,11 +46,12 @@ async fn page(
     worker: &Worker,
     visit: &Visit<'_>,
     target: &ReturnTo,
+    status: StatusCode,
 ) -> Result<HttpResponse, Problem> {
     sign_out::end_sessions(request, worker).await?;
     let site = &worker.service.site;
     let cookies = site.clear_session(visit.host(), &cookie_line(request));
-    Ok(respond::sign_in_page(site, StatusCode::OK, render(worker, target), &cookies))
+    Ok(respond::sign_in_page(site, status, render(worker, target), &cookies))
 }
 
 /// The page as HTML.
@@ -56,6 +63,7 @@ pub fn render(worker: &Worker, target: &ReturnTo) -> String {
         banner: config.banner.as_deref().filter(|text| *text != "-"),
         prefix: site.prefix(),
         target: target.as_str(),
+        local_form: config.local.as_ref().is_some_and(|local| local.show_form),
         footer: config.footer.as_deref(),
         logo: config.logo.as_ref(),
     };

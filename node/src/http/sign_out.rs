@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::command::{Command, Revoke};
 use conclave_proto::forwarded::Endpoint;
@@ -9,7 +10,9 @@ use conclave_proto::ticket::Ticket;
 use conclave_raft::Lookup;
 
 use super::backend_logout::ID_TOKEN_PLACEHOLDER;
+use super::chain::{self, Found};
 use super::extract::{Headers, Parameters, Visit, cookie_line};
+use super::lookup::Standing;
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use super::{COMMIT_DEADLINE, Worker, lookup};
@@ -22,6 +25,13 @@ const OWN_LAG_LIMIT: Duration = Duration::from_secs(1);
 /// Answers 302 once the end is committed; 503 and the cookie stays where it cannot be.
 pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
     let service = &worker.service;
+    let standing = match chain::find(&request, &worker) {
+        Found::Settled(standing) => standing,
+        Found::Later(standing) => standing.await,
+    };
+    if matches!(standing, Standing::Refused) {
+        return respond::uncached_text(StatusCode::FORBIDDEN, "Forbidden\n");
+    }
     let semicolons = service.config.http.allow_query_semicolons;
     let parameters = match Parameters::read(&request, payload, semicolons).await {
         Ok(parameters) => parameters,

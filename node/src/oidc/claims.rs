@@ -5,6 +5,7 @@
 mod tests;
 
 use conclave_proto::session::Identity;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
@@ -33,6 +34,9 @@ pub enum InvalidClaims {
          insecure_oidc_allow_unverified_email"
     )]
     EmailNotVerified,
+    /// A claim of another type than the standard one.
+    #[error("email, email_verified, preferred_username or groups has another type than it must have")]
+    Types,
 }
 
 /// The sources of claims, in order.
@@ -69,6 +73,52 @@ pub(super) fn identity(
     if email.is_empty() {
         return Err(InvalidClaims::NoEmail { claim: config.claims.email.clone() });
     }
+    with_email(email, subject, sources, config)
+}
+
+/// The identity that a token's claims make, by the same rules; one that names no address, as those of
+/// machines do, has its subject in the address's place.
+pub(super) fn bearer_identity(
+    subject: &str,
+    claims: &Map<String, Value>,
+    config: &ProviderConfig,
+) -> Result<Identity, InvalidClaims> {
+    let sources = Sources { id_token: claims, userinfo: None };
+    let email = sources.find(&config.claims.email).map(as_text).filter(|email| !email.is_empty());
+    with_email(email.unwrap_or_else(|| subject.to_owned()), subject, &sources, config)
+}
+
+/// The identity that the claims of another issuer make: there the claims are the standard ones, and
+/// each has the type it must have.
+pub(super) fn standard_identity(subject: &str, claims: &Map<String, Value>) -> Result<Identity, InvalidClaims> {
+    let standard: Standard = serde_json::from_value(Value::Object(claims.clone())).map_err(|_| InvalidClaims::Types)?;
+    if standard.email_verified == Some(false) {
+        return Err(InvalidClaims::EmailNotVerified);
+    }
+    Ok(Identity {
+        user: subject.to_owned(),
+        email: standard.email.filter(|email| !email.is_empty()).unwrap_or_else(|| subject.to_owned()),
+        groups_claimed: standard.groups.is_some(),
+        groups: standard.groups.unwrap_or_default(),
+        preferred_username: standard.preferred_username.unwrap_or_default(),
+    })
+}
+
+/// The claims of a token of another issuer.
+#[derive(Deserialize)]
+struct Standard {
+    email: Option<String>,
+    email_verified: Option<bool>,
+    preferred_username: Option<String>,
+    groups: Option<Vec<String>>,
+}
+
+fn with_email(
+    email: String,
+    subject: &str,
+    sources: &Sources<'_>,
+    config: &ProviderConfig,
+) -> Result<Identity, InvalidClaims> {
     if checks_verified(config) && !sources.find(EMAIL_VERIFIED).is_none_or(says_yes) {
         return Err(InvalidClaims::EmailNotVerified);
     }
@@ -118,5 +168,8 @@ fn as_text(value: &Value) -> String {
 
 /// A single value is a list of one.
 fn as_list(value: &Value) -> Vec<String> {
-    value.as_array().map_or_else(|| vec![as_text(value)], |values| values.iter().map(as_text).collect())
+    value.as_array().map_or_else(
+        || vec![as_text(value)],
+        |values| values.iter().filter(|value| !value.is_null()).map(as_text).collect(),
+    )
 }

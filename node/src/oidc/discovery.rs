@@ -164,6 +164,15 @@ impl Discovery {
         }
     }
 
+    /// One attempt at keys that are not known yet, or newer ones, unless one was made a short while ago.
+    pub(super) async fn seek_keys(&self) {
+        match self.current() {
+            None => self.demand().await,
+            // Whoever asked reads the outcome from `current`.
+            Some(used) => drop(self.newer_keys(&used).await),
+        }
+    }
+
     /// Keys that may hold one that `used` lacks: newer ones that came meanwhile, or fetched anew
     /// unless that was done a short while ago.
     pub(super) async fn newer_keys(&self, used: &Arc<Snapshot>) -> Option<Arc<Snapshot>> {
@@ -200,9 +209,13 @@ impl Discovery {
             (Metadata::configured(&self.config).map_err(DiscoveryError::Configured)?, None)
         } else {
             let url = well_known(&self.config.issuer_url);
-            let document = self.fetch_text(ProviderCall::Discovery, &url).await?;
-            let metadata = Metadata::parse(document.as_bytes(), &self.config);
-            (metadata.map_err(|why| DiscoveryError::Metadata { url, why })?, Some(document))
+            match self.fetch_metadata(url).await {
+                Err(error) if self.config.endpoints.keys_suffice && !self.has_metadata() => {
+                    info!(provider = %self.config.id, %error, "no metadata: trying the usual place of the keys");
+                    (Metadata::configured(&self.config).map_err(DiscoveryError::Configured)?, None)
+                }
+                fetched => fetched.map(|(metadata, document)| (metadata, Some(document)))?,
+            }
         };
         let (keys, text) = match (&self.static_keys, &metadata.jwks) {
             (None, Some(url)) => {
@@ -216,6 +229,16 @@ impl Discovery {
             }
         };
         Ok(Snapshot { metadata, keys, documents: Documents { metadata: document, keys: text } })
+    }
+
+    fn has_metadata(&self) -> bool {
+        self.current().is_some_and(|known| known.documents.metadata.is_some())
+    }
+
+    async fn fetch_metadata(&self, url: String) -> Result<(Metadata, String), DiscoveryError> {
+        let document = self.fetch_text(ProviderCall::Discovery, &url).await?;
+        let metadata = Metadata::parse(document.as_bytes(), &self.config);
+        Ok((metadata.map_err(|why| DiscoveryError::Metadata { url, why })?, document))
     }
 
     async fn fetch_keys(&self, url: &str) -> Result<(Keys, String), DiscoveryError> {

@@ -25,6 +25,9 @@ pub enum TokenError {
     /// The client secret's file.
     #[error(transparent)]
     Secret(#[from] SecretUnreadable),
+    /// Nothing says where.
+    #[error("no token endpoint is known: give redeem_url beside skip_oidc_discovery")]
+    NoEndpoint,
     /// The provider does not know this client.
     #[error("the provider refuses this client ({status}): check client_id and client_secret{}", words(.description))]
     Client {
@@ -67,7 +70,12 @@ impl TokenError {
         match self {
             Self::Call(_) | Self::Secret(_) => true,
             Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Client { .. } | Self::Grant { .. } | Self::Redirect(_) | Self::Malformed | Self::NoIdToken => false,
+            Self::NoEndpoint
+            | Self::Client { .. }
+            | Self::Grant { .. }
+            | Self::Redirect(_)
+            | Self::Malformed
+            | Self::NoIdToken => false,
         }
     }
 }
@@ -115,12 +123,13 @@ pub(super) async fn redeem(
         TokenAuth::Body => true,
         TokenAuth::Unstated => learnt.0.load(Ordering::Relaxed),
     };
-    let first = send(caller, metadata.token.as_str(), request, in_body, now).await;
+    let endpoint = metadata.token.as_ref().ok_or(TokenError::NoEndpoint)?.as_str();
+    let first = send(caller, endpoint, request, in_body, now).await;
     let unsure = metadata.token_auth == TokenAuth::Unstated && request.client_secret.is_some();
     if !unsure || !matches!(first, Err(TokenError::Client { .. })) {
         return first;
     }
-    let second = send(caller, metadata.token.as_str(), request, !in_body, now).await;
+    let second = send(caller, endpoint, request, !in_body, now).await;
     if second.is_ok() {
         learnt.0.store(!in_body, Ordering::Relaxed);
     }

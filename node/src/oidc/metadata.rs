@@ -74,7 +74,8 @@ pub(super) enum Challenge {
 pub(super) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorization: Url,
-    pub(super) token: Url,
+    /// None where discovery is skipped and nobody gave it: tokens that come along can still be verified.
+    pub(super) token: Option<Url>,
     pub(super) userinfo: Option<Url>,
     pub(super) jwks: Option<Url>,
     pub(super) algs: Vec<(String, SigningAlg)>,
@@ -125,10 +126,12 @@ impl Metadata {
         }
         let missing = |field, option| InvalidMetadata::Missing { field, option };
         let login = login.ok_or_else(|| missing("authorization_endpoint", "login_url"))?;
-        let redeem = redeem.ok_or_else(|| missing("token_endpoint", "redeem_url"))?;
+        if redeem.is_none() && !given.skip_discovery {
+            return Err(missing("token_endpoint", "redeem_url"));
+        }
         Ok(Self {
             authorization: endpoint("authorization_endpoint", login)?,
-            token: endpoint("token_endpoint", redeem)?,
+            token: redeem.map(|url| endpoint("token_endpoint", url)).transpose()?,
             userinfo: profile.map(|url| endpoint("userinfo_endpoint", url)).transpose()?,
             jwks: jwks.map(|url| endpoint("jwks_uri", url)).transpose()?,
             algs: accepted_algs(document.id_token_signing_alg_values_supported, &config.verification.signing_algs)?,

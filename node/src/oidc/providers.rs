@@ -8,11 +8,12 @@ use std::sync::Arc;
 use conclave_proto::time::Clock;
 use thiserror::Error;
 
-use super::Provider;
+use super::bearer::ExtraIssuer;
 use super::call::{CallObserver, Caller};
 use super::discovery::Discovery;
 use super::jwks::{InvalidKeys, Keys};
 use super::kept::KeptFile;
+use super::{Provider, TokenIssuer};
 use crate::config::{ProviderConfig, ProviderKind};
 
 /// Why a configured provider cannot be served.
@@ -58,6 +59,21 @@ pub fn build(
     let keys = static_keys(&config.endpoints.public_key_files)?;
     let discovery = Discovery::new(Arc::clone(&config), caller.clone(), Arc::clone(&clock), kept, keys);
     Ok(Arc::new(oidc::OidcProvider::new(config, caller, clock, discovery)))
+}
+
+/// Makes an issuer of `extra_jwt_issuers`. It does no call either.
+pub fn extra_issuer(
+    config: &ProviderConfig,
+    http: reqwest::Client,
+    cache_dir: &Path,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn CallObserver>,
+) -> Arc<dyn TokenIssuer> {
+    let config = Arc::new(config.clone());
+    let caller = Caller::new(config.id.clone(), http, observer);
+    let kept = KeptFile::of(&config, cache_dir);
+    let discovery = Discovery::new(Arc::clone(&config), caller, Arc::clone(&clock), kept, None);
+    Arc::new(ExtraIssuer::new(config, discovery, clock))
 }
 
 fn static_keys(files: &[PathBuf]) -> Result<Option<Keys>, BuildError> {

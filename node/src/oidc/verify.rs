@@ -109,11 +109,29 @@ pub(super) struct Expectations<'a> {
     /// The first one present counts.
     pub(super) audience_claims: &'a [String],
     pub(super) algs: &'a [(String, SigningAlg)],
-    /// The nonce of the login; none where `insecure_oidc_skip_nonce` was asked for.
-    pub(super) nonce: Option<&'a str>,
-    /// What came with it, for `at_hash`.
-    pub(super) access_token: Option<&'a str>,
+    pub(super) purpose: Purpose<'a>,
     pub(super) now: Timestamp,
+}
+
+/// What a token is verified for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// It is the answer to a login of this client.
+    Login {
+        /// The nonce of the login; none where `insecure_oidc_skip_nonce` was asked for.
+        nonce: Option<&'a str>,
+        /// What came with it, for `at_hash`.
+        access_token: Option<&'a str>,
+    },
+    /// A caller brings it along. Which client asked for it does not matter, nor when; and it may be
+    /// an access token in JWT form (RFC 9068).
+    Bearer,
+}
+
+impl Expectations<'_> {
+    fn is_audience(&self, audience: &str) -> bool {
+        audience == self.client_id || self.extra_audiences.iter().any(|extra| extra == audience)
+    }
 }
 
 /// The claims of a verified ID token.
@@ -145,15 +163,26 @@ struct Header {
 
 /// Checks signature and claims.
 pub(super) fn verify(token: &str, keys: &Keys, expected: &Expectations<'_>) -> Result<VerifiedClaims, InvalidIdToken> {
-    let (key, claims) = signed(token, keys, expected.algs)?;
-    let issuer = text(&claims, "iss")?;
-    if expected.issuer.is_some_and(|expected| expected != issuer) {
-        return Err(InvalidIdToken::Issuer { found: shown(issuer) });
-    }
+    let (key, claims) = signed_as(token, keys, expected.algs, expected.purpose)?;
+    let issuer = match (text(&claims, "iss"), expected.issuer, expected.purpose) {
+        (Ok(issuer), Some(expected), _) if expected != issuer => {
+            return Err(InvalidIdToken::Issuer { found: shown(issuer) });
+        }
+        (Ok(issuer), Some(_) | None, _) => issuer,
+        (Err(_), None, Purpose::Bearer) => "",
+        (Err(missing), Some(_) | None, Purpose::Login { .. } | Purpose::Bearer) => return Err(missing),
+    };
     check_audience(&claims, expected)?;
-    check_times(&claims, expected.now)?;
-    check_nonce(&claims, expected.nonce)?;
-    check_access_token(&claims, &key, expected.access_token)?;
+    match expected.purpose {
+        Purpose::Login { nonce, access_token } => {
+            check_party(&claims, expected)?;
+            time(&claims, "iat")?.ok_or(InvalidIdToken::Claim("iat"))?;
+            check_nonce(&claims, nonce)?;
+            check_access_token(&claims, &key, access_token)?;
+        }
+        Purpose::Bearer => {}
+    }
+    check_times(&claims, expected)?;
     let subject = text(&claims, "sub")?;
     if subject.is_empty() || subject.len() > MAX_SUBJECT {
         return Err(InvalidIdToken::Claim("sub"));
@@ -167,6 +196,22 @@ pub(super) fn signed<'k>(
     keys: &'k Keys,
     algs: &[(String, SigningAlg)],
 ) -> Result<(SigningKey<'k>, Map<String, Value>), InvalidIdToken> {
+    signed_as(token, keys, algs, Purpose::Login { nonce: None, access_token: None })
+}
+
+/// The issuer that a token names, not verified: it says whom to ask for keys, and nothing else.
+pub(super) fn unverified_issuer(token: &str) -> Result<String, InvalidIdToken> {
+    let payload = token.split('.').nth(1).ok_or(InvalidIdToken::Malformed)?;
+    let claims: Map<String, Value> = json(payload)?;
+    Ok(text(&claims, "iss")?.to_owned())
+}
+
+fn signed_as<'k>(
+    token: &str,
+    keys: &'k Keys,
+    algs: &[(String, SigningAlg)],
+    purpose: Purpose<'_>,
+) -> Result<(SigningKey<'k>, Map<String, Value>), InvalidIdToken> {
     let mut parts = token.split('.');
     let (Some(header), Some(payload), Some(signature)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(InvalidIdToken::Malformed);
@@ -178,7 +223,7 @@ pub(super) fn signed<'k>(
     if read.enc.is_some() || parts.next().is_some() {
         return Err(InvalidIdToken::Encrypted);
     }
-    let alg = check_header(&read, algs)?;
+    let alg = check_header(&read, algs, purpose)?;
     let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| InvalidIdToken::Malformed)?;
     let message = &token[..header.len() + 1 + payload.len()];
     let key =
@@ -189,12 +234,19 @@ pub(super) fn signed<'k>(
     Ok((key, json(payload)?))
 }
 
-fn check_header<'a>(header: &Header, algs: &'a [(String, SigningAlg)]) -> Result<&'a SigningAlg, InvalidIdToken> {
+fn check_header<'a>(
+    header: &Header,
+    algs: &'a [(String, SigningAlg)],
+    purpose: Purpose<'_>,
+) -> Result<&'a SigningAlg, InvalidIdToken> {
     if header.crit.is_some() {
         return Err(InvalidIdToken::Critical);
     }
     // `at+jwt`, `logout+jwt` and their like say that this is no ID token (RFC 8725, 3.11).
-    if let Some(typ) = header.typ.as_deref().filter(|typ| typ.to_ascii_lowercase().ends_with("+jwt")) {
+    let special = header.typ.as_deref().filter(|typ| typ.to_ascii_lowercase().ends_with("+jwt"));
+    let is_access_token = |typ: &&str| matches!(typ.to_ascii_lowercase().as_str(), "at+jwt" | "application/at+jwt");
+    let taken = special.as_ref().is_some_and(is_access_token) && matches!(purpose, Purpose::Bearer);
+    if let Some(typ) = special.filter(|_| !taken) {
         return Err(InvalidIdToken::Type(shown(typ)));
     }
     let accepted = algs.iter().find(|(name, _)| *name == header.alg);
@@ -205,9 +257,7 @@ fn check_header<'a>(header: &Header, algs: &'a [(String, SigningAlg)]) -> Result
 }
 
 fn check_audience(claims: &Map<String, Value>, expected: &Expectations<'_>) -> Result<(), InvalidIdToken> {
-    let known = |audience: &str| {
-        audience == expected.client_id || expected.extra_audiences.iter().any(|extra| extra == audience)
-    };
+    let known = |audience: &str| expected.is_audience(audience);
     let named = expected.audience_claims.iter().find_map(|claim| Some((claim, claims.get(claim)?)));
     let Some((claim, value)) = named else {
         return Err(InvalidIdToken::NoAudience(expected.audience_claims.join(", ")));
@@ -220,25 +270,29 @@ fn check_audience(claims: &Map<String, Value>, expected: &Expectations<'_>) -> R
     if !fits {
         return Err(InvalidIdToken::Audience { claim: claim.clone(), found: shown(&value.to_string()) });
     }
+    Ok(())
+}
+
+fn check_party(claims: &Map<String, Value>, expected: &Expectations<'_>) -> Result<(), InvalidIdToken> {
     match claims.get("azp") {
         None | Some(Value::Null) => Ok(()),
-        Some(Value::String(party)) if known(party) => Ok(()),
+        Some(Value::String(party)) if expected.is_audience(party) => Ok(()),
         Some(other) => Err(InvalidIdToken::AuthorizedParty(shown(&other.to_string()))),
     }
 }
 
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), InvalidIdToken> {
+fn check_times(claims: &Map<String, Value>, expected: &Expectations<'_>) -> Result<(), InvalidIdToken> {
+    let now = expected.now;
     let expires = time(claims, "exp")?.ok_or(InvalidIdToken::Claim("exp"))?;
     if now >= expires {
         return Err(InvalidIdToken::Expired(now.since(expires).as_secs()));
     }
-    let issued = time(claims, "iat")?.ok_or(InvalidIdToken::Claim("iat"))?;
-    let begins = time(claims, "nbf")?.unwrap_or(issued).max(issued);
-    let ahead = begins.since(now);
-    if ahead > CLOCK_TOLERANCE {
-        return Err(InvalidIdToken::Future(ahead.as_secs()));
+    let issued = time(claims, "iat")?.filter(|_| matches!(expected.purpose, Purpose::Login { .. }));
+    let begins = issued.max(time(claims, "nbf")?);
+    match begins.map(|begins| begins.since(now)) {
+        Some(ahead) if ahead > CLOCK_TOLERANCE => Err(InvalidIdToken::Future(ahead.as_secs())),
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_nonce(claims: &Map<String, Value>, expected: Option<&str>) -> Result<(), InvalidIdToken> {

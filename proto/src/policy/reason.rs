@@ -28,14 +28,24 @@ pub enum DenyReason {
     QueryEmail,
     /// In none of the query's `allowed_email_domains`.
     QueryEmailDomain,
+    /// The `Authorization` header names nobody, and where `bearer_token_login_fallback` is off it must.
+    Credentials,
     /// A constraint in the query is empty or cannot be read: nobody passes.
     UnreadableConstraint(UnreadableConstraint),
 }
 
 impl DenyReason {
     /// Every [`Self::code`].
-    pub const CODES: [&'static str; 7] =
-        ["no_email", "email", "group", "query_group", "query_email", "query_email_domain", "unreadable_constraint"];
+    pub const CODES: [&'static str; 8] = [
+        "no_email",
+        "email",
+        "group",
+        "query_group",
+        "query_email",
+        "query_email_domain",
+        "credentials",
+        "unreadable_constraint",
+    ];
 
     /// A short stable name, for metrics and structured logs.
     pub const fn code(&self) -> &'static str {
@@ -46,6 +56,7 @@ impl DenyReason {
             Self::QueryGroup { .. } => "query_group",
             Self::QueryEmail => "query_email",
             Self::QueryEmailDomain => "query_email_domain",
+            Self::Credentials => "credentials",
             Self::UnreadableConstraint(_) => "unreadable_constraint",
         }
     }
@@ -74,6 +85,9 @@ impl fmt::Display for DenyReason {
             Self::QueryEmailDomain => {
                 f.write_str("in none of the domains that the check's allowed_email_domains names")
             }
+            Self::Credentials => f.write_str(
+                "the Authorization header holds no token that is accepted, and bearer_token_login_fallback is off",
+            ),
             Self::UnreadableConstraint(constraint) => write!(f, "{constraint}"),
         }
     }

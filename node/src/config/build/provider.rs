@@ -204,6 +204,7 @@ fn issuer(settings: &Settings, findings: &mut Findings) -> Option<String> {
 
 fn endpoints(settings: &Settings, findings: &mut Findings) -> EndpointOverrides {
     let endpoints = EndpointOverrides {
+        keys_suffice: false,
         skip_discovery: settings.flag("skip_oidc_discovery"),
         login_url: url_option("login_url", settings, findings),
         redeem_url: url_option("redeem_url", settings, findings),
@@ -308,7 +309,7 @@ fn claims(settings: &Settings) -> ClaimRules {
     let email = if email == "email" && !user_id.is_empty() { user_id } else { email };
     ClaimRules {
         email: email.to_owned(),
-        groups: settings.text("oidc_groups_claim").to_owned(),
+        groups: settings.some_text("oidc_groups_claim").unwrap_or_else(|| "groups".to_owned()),
         audience: settings.items("oidc_audience_claims"),
         additional: additional_claims(settings),
         skip_userinfo: settings.flag("skip_claims_from_profile_url"),

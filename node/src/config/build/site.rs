@@ -7,14 +7,15 @@ use conclave_proto::id::SiteId;
 use conclave_proto::policy::{AuthenticatedEmails, EmailDomains, InvalidRule, OpeningRules, Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
 
-use super::{Findings, Settings, cookies, headers, provider, sign_in, upstreams};
-use crate::config::SiteConfig;
+use super::{Findings, Settings, cookies, credentials, headers, provider, sign_in, upstreams};
+use crate::config::{BearerConfig, SiteConfig};
 
 /// The one site that options can describe.
-pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteConfig> {
+pub(super) fn site(settings: &Settings, bearer: Option<BearerConfig>, findings: &mut Findings) -> Option<SiteConfig> {
     let cookie = cookies::cookies(settings, findings);
     let allowed_hosts = findings.take("whitelist_domains", AllowedHosts::parse(&settings.items("whitelist_domains")));
     let policy = policy(settings, findings);
+    let local = credentials::local(settings, findings);
     let api_routes = patterns("api_routes", settings, findings);
     let proxy_prefix = proxy_prefix(settings, findings);
     let auth_ok_status = auth_ok_status(settings, findings);
@@ -29,6 +30,8 @@ pub(super) fn site(settings: &Settings, findings: &mut Findings) -> Option<SiteC
         cookie: cookie?,
         allowed_hosts: allowed_hosts?,
         policy: policy?,
+        bearer,
+        local: local?,
         authenticated_emails_file: settings.some_path("authenticated_emails_file"),
         api_routes: api_routes?,
         redirect_url,

@@ -271,11 +271,12 @@ fn login_cookies_stay_within_bounds() {
 
 #[test]
 fn notices_say_what_is_ignored_and_what_is_not_served_yet() {
-    let config = good(&["--redis-connection-url=redis://x", "--session-store-type=redis", "--htpasswd-file=/x"]);
+    let config =
+        good(&["--redis-connection-url=redis://x", "--session-store-type=redis", "--validate-url=https://x.test/"]);
     let level = |name: &str| config.notices.iter().find(|notice| notice.option == name).map(|notice| notice.level);
     assert_eq!(level("redis_connection_url"), Some(NoticeLevel::Info));
     assert_eq!(level("session_store_type"), Some(NoticeLevel::Info));
-    assert_eq!(level("htpasswd_file"), Some(NoticeLevel::Warning));
+    assert_eq!(level("validate_url"), Some(NoticeLevel::Warning));
     assert_eq!(level("client_id"), None);
 }
 

@@ -24,8 +24,7 @@ pub(super) const ROWS: &[Opt] = &[
         .help("HTML footer; \"-\" hides; default shows version")
         .remark("Scripts, styles and pictures in it are kept out by the page's policy."),
     Opt::oauth2_proxy("display_htpasswd_form", "display-htpasswd-form", Bool, "true")
-        .help("Show username/password form when htpasswd_file is set")
-        .later("Local users are not served yet."),
+        .help("Show username/password form when htpasswd_file is set"),
     Opt::oauth2_proxy("show_debug_on_error", "show-debug-on-error", Bool, "false")
         .help("Show raw error on the error page")
         .remark("Adds what the log has as the reason; never a token, code or secret."),

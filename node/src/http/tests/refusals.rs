@@ -96,7 +96,7 @@ async fn claims_that_cannot_be_kept_are_named() {
     let large = browser.log_in(&app, "alice:200000", "/").await;
     assert_eq!(large.status, StatusCode::FORBIDDEN);
     assert!(large.body.contains("ID token (200000)"), "{}", large.body);
-    let broken = browser.log_in(&app, "ali%0Ace", "/").await;
+    let broken = browser.log_in(&app, "ali%01ce", "/").await;
     assert_eq!(broken.status, StatusCode::FORBIDDEN);
     assert!(broken.body.contains("cannot stand in an HTTP header"), "{}", broken.body);
     let down = browser.log_in(&app, "down", "/").await;

@@ -20,7 +20,9 @@ use conclave_proto::session::Identity;
 use crate::app::{Node, Sources};
 use crate::config::Config;
 use crate::http;
-use crate::oidc::{DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims};
+use crate::oidc::{
+    BearerError, DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenIssuer,
+};
 
 /// Vouches for whoever the code names; `pad:N` makes a session of N random-looking bytes.
 #[derive(Default)]
@@ -31,11 +33,31 @@ pub struct FakeProvider {
 }
 
 #[async_trait]
-impl Provider for FakeProvider {
+impl TokenIssuer for FakeProvider {
     fn id(&self) -> &ProviderId {
         &self.id
     }
 
+    /// Takes the token whose signature is `good`, and needs newer keys for `new`.
+    fn bearer(&self, token: &str) -> Result<Identity, BearerError> {
+        match token.rsplit('.').next() {
+            Some("good") => Ok(Identity { user: "robot".to_owned(), email: "robot".to_owned(), ..Identity::default() }),
+            Some("new") => Err(BearerError::NotReady),
+            Some(_) | None => Err(BearerError::Issuer),
+        }
+    }
+
+    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError> {
+        self.bearer(token)
+    }
+
+    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
     fn ready(&self) -> bool {
         true
     }
@@ -90,10 +112,6 @@ impl Provider for FakeProvider {
             token_expires_at: None,
             additional: Vec::new(),
         })
-    }
-
-    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>> {
-        Ok(())
     }
 }
 

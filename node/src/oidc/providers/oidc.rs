@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conclave_proto::id::ProviderId;
 use conclave_proto::login::{LoginAttempt, login_parameters};
+use conclave_proto::session::Identity;
 use conclave_proto::time::Clock;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -18,8 +19,10 @@ use super::super::discovery::{Discovery, DiscoveryError, Snapshot};
 use super::super::error::shown;
 use super::super::exchange::{self, LearntAuth, TokenError, TokenRequest, Tokens};
 use super::super::metadata::Challenge;
-use super::super::verify::{self, Expectations, VerifiedClaims};
-use super::super::{ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, userinfo};
+use super::super::verify::{self, Expectations, Purpose, VerifiedClaims};
+use super::super::{
+    BearerError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenIssuer, bearer, userinfo,
+};
 use crate::config::ProviderConfig;
 
 /// One provider that speaks OpenID Connect.
@@ -124,8 +127,7 @@ impl OidcProvider {
             extra_audiences: &rules.extra_audiences,
             audience_claims: &self.config.claims.audience,
             algs: &snapshot.metadata.algs,
-            nonce: self.nonce(attempt),
-            access_token: tokens.access_token.as_deref(),
+            purpose: Purpose::Login { nonce: self.nonce(attempt), access_token: tokens.access_token.as_deref() },
             now: self.clock.now(),
         };
         verify::verify(&tokens.id_token, &snapshot.keys, &expected)
@@ -167,11 +169,28 @@ impl OidcProvider {
 }
 
 #[async_trait]
-impl Provider for OidcProvider {
+impl TokenIssuer for OidcProvider {
     fn id(&self) -> &ProviderId {
         &self.config.id
     }
 
+    fn bearer(&self, token: &str) -> Result<Identity, BearerError> {
+        let claims = bearer::verified(token, &self.config, &self.discovery, &*self.clock)?;
+        Ok(claims::bearer_identity(&claims.subject, &claims.all, &self.config)?)
+    }
+
+    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError> {
+        self.discovery.seek_keys().await;
+        self.bearer(token)
+    }
+
+    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>> {
+        self.discovery.refresh().await
+    }
+}
+
+#[async_trait]
+impl Provider for OidcProvider {
     fn ready(&self) -> bool {
         self.discovery.current().is_some()
     }
@@ -231,9 +250,5 @@ impl Provider for OidcProvider {
     ) -> Result<SessionClaims, ExchangeError> {
         let session = timeout(deadline, self.session(code, attempt, redirect_uri)).await;
         session.unwrap_or(Err(ExchangeError::Deadline))
-    }
-
-    async fn refresh_metadata(&self) -> Result<(), Arc<DiscoveryError>> {
-        self.discovery.refresh().await
     }
 }

@@ -29,6 +29,10 @@ fn good() -> Value {
     json!({ "iss": ISSUER, "sub": "alice", "aud": CLIENT, "exp": NOW + 60, "iat": NOW, "nonce": "n1" })
 }
 
+fn login<'a>(nonce: Option<&'a str>, access_token: Option<&'a str>) -> Purpose<'a> {
+    Purpose::Login { nonce, access_token }
+}
+
 fn usual<'a>() -> Expectations<'a> {
     Expectations {
         issuer: Some(ISSUER),
@@ -36,8 +40,7 @@ fn usual<'a>() -> Expectations<'a> {
         extra_audiences: &[],
         audience_claims: &*AUD,
         algs: &ALGS,
-        nonce: Some("n1"),
-        access_token: None,
+        purpose: login(Some("n1"), None),
         now: Timestamp::from_secs(NOW),
     }
 }
@@ -171,7 +174,10 @@ fn issuer_and_subject_are_exact() {
     assert_eq!(with("iss", Value::Null), Err(InvalidIdToken::Claim("iss")));
     let other =
         TestKey::P256.token(None, &json!({ "iss": "x", "sub": "a", "aud": CLIENT, "exp": NOW + 1, "iat": NOW }));
-    assert!(check(&other, |expected| (expected.issuer, expected.nonce) = (None, None)).is_ok(), "not compared");
+    assert!(
+        check(&other, |expected| (expected.issuer, expected.purpose) = (None, login(None, None))).is_ok(),
+        "not compared"
+    );
     for odd in [Value::Null, json!(""), json!(7), json!(["alice"]), json!("x".repeat(256))] {
         assert_eq!(with("sub", odd), Err(InvalidIdToken::Claim("sub")));
     }
@@ -247,8 +253,9 @@ fn cve_2026_28498_at_hash_binds_the_access_token() {
         TestKey::P256.token(None, &claims)
     };
     let good = token(json!(URL_SAFE_NO_PAD.encode(hash("at-1"))));
-    let checked =
-        |token: &str, access: Option<&'static str>| check(token, |expected| expected.access_token = access).map(|_| ());
+    let checked = |token: &str, access: Option<&'static str>| {
+        check(token, |expected| expected.purpose = login(Some("n1"), access)).map(|_| ())
+    };
     assert_eq!(checked(&good, Some("at-1")), Ok(()));
     assert_eq!(checked(&good, None), Ok(()), "none came");
     assert_eq!(checked(&good, Some("at-2")), Err(InvalidIdToken::AccessToken));
