@@ -228,7 +228,15 @@ mod tests {
     }
 
     fn page() -> SignInPage<'static> {
-        SignInPage { provider: "P<b>", banner: None, prefix: "/oauth2", target: "/", footer: Some("-"), logo: None }
+        SignInPage {
+            provider: "P<b>",
+            banner: None,
+            prefix: "/oauth2",
+            target: "/",
+            local_form: false,
+            footer: Some("-"),
+            logo: None,
+        }
     }
 
     #[test]
