@@ -133,9 +133,22 @@ fn form(action: &str, rd: Option<&str>, label: &str, class: &str) -> String {
         .map_or_else(String::new, |target| format!("<input type=\"hidden\" name=\"rd\" value=\"{}\">", escape(target)));
     format!(
         "<form method=\"GET\" action=\"{}\">{hidden}<button type=\"submit\" class=\"{class}\">{}</button></form>\n",
-        escape(action),
+        escape(&whole_escapes(action)),
         escape(label),
     )
+}
+
+/// A URL in which a `%` that begins no escape is one itself: browsers and servers read anything else
+/// differently.
+fn whole_escapes(url: &str) -> String {
+    let mut parts = url.split('%');
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_escape = part.len() >= 2 && part.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+        whole.push_str(if is_escape { "%" } else { "%25" });
+        whole.push_str(part);
+    }
+    whole
 }
 
 fn document(title: &str, body: &str, footer: Option<&str>) -> String {
