@@ -80,6 +80,11 @@ impl Upstream {
         Ok(Self { path, target })
     }
 
+    /// An entry whose path stands beside its target, as in the structured file.
+    pub fn at(path: &str, target: Target) -> Self {
+        Self { path: path.to_owned(), target }
+    }
+
     /// What answers.
     pub fn target(&self) -> Target {
         self.target
