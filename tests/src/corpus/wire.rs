@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What [`send`] says of a connection that was closed without an answer.
+pub const CLOSED: &str = "closed before the end of the headers";
+
 /// A response as received.
 #[derive(Debug)]
 pub struct Response {
@@ -72,7 +75,7 @@ fn receive(stream: &mut TcpStream, method: &str) -> std::io::Result<Response> {
             break at;
         }
         if read_some(stream, &mut data)? == 0 {
-            return Err(bad("closed before the end of the headers"));
+            return Err(bad(CLOSED));
         }
     };
     let head = String::from_utf8_lossy(&data[..head_end]).into_owned();
