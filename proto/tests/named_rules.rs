@@ -10,7 +10,9 @@ use conclave_proto::forwarded::{
 use conclave_proto::id::{ClusterId, Epoch, ProviderId, SiteId};
 use conclave_proto::keyring::{ClusterKey, CookieSecret, Keyring};
 use conclave_proto::login::{LOGIN_ENTROPY, LoginAttempt};
-use conclave_proto::policy::{Decision, EmailDomains, OpeningRules, Policy, QueryConstraints, decide, login_allowed};
+use conclave_proto::policy::{
+    Decision, EmailDomains, Known, OpeningRules, Policy, QueryConstraints, decide, login_allowed,
+};
 use conclave_proto::redirect::{AllowedHosts, ReturnTo};
 use conclave_proto::session::Identity;
 use conclave_proto::ticket::{TICKET_ENTROPY, Ticket};
@@ -120,9 +122,9 @@ fn s_04_ghsa_4mf2_f3wh_gvf2_cve_2021_21291_a_domain_ends_at_a_label() {
 fn s_05_ghsa_652x_m2gr_hppm_cve_2021_21411_a_group_rule_restricts() {
     let mut policy = Policy { email_domains: EmailDomains::parse(&["*"]), ..Policy::default() };
     policy.allowed_groups.insert("staff".to_owned());
-    assert!(login_allowed(&policy, &person("a@b.test", &["staff"])).is_ok());
+    assert!(login_allowed(&policy, Known::by_provider(&person("a@b.test", &["staff"]))).is_ok());
     for groups in [&[][..], &["other"], &["Staff"], &["staff "], &["sta", "ff"]] {
-        assert!(login_allowed(&policy, &person("a@b.test", groups)).is_err(), "{groups:?}");
+        assert!(login_allowed(&policy, Known::by_provider(&person("a@b.test", groups))).is_err(), "{groups:?}");
     }
 }
 
@@ -234,7 +236,8 @@ fn s_25_an_empty_constraint_lets_nobody_in() {
         (Policy { email_domains: EmailDomains::parse(&["*"]), ..Policy::default() }, person("a@b.test", &["staff"]));
     let headers = Headers(&[]);
     let request = original_request(&gateway(Gateway::None, false), &PROXY, Endpoint::Auth, OWN, &headers).request;
-    let answer = |query: &str| decide(&policy, &request, &QueryConstraints::parse(query), Some(&who));
+    let answer =
+        |query: &str| decide(&policy, &request, &QueryConstraints::parse(query), Some(Known::by_provider(&who)));
     assert_eq!(answer("allowed_groups=staff"), Decision::Allow);
     for query in
         ["allowed_groups=", "allowed_emails", "allowed_email_domains=,", "allowed_groups=%zz", "allowed_groups=;x"]
