@@ -1,8 +1,8 @@
 //! Requests outside the prefix: whoever may pass is handed on to the upstream of the path, and who
 //! is nobody is asked to sign in. Never touches the session cookie.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header;
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::forwarded::{Endpoint, original_request};
 use conclave_proto::policy::{DenyReason, QueryConstraints};
@@ -25,6 +25,10 @@ const WHAT: &str = "request";
 pub async fn proxied(request: HttpRequest, worker: web::Data<Worker>) -> HttpResponse {
     if let Err(invalid) = check_limits(&request) {
         return respond::failure(&request, &worker, WHAT, &invalid.into(), "/");
+    }
+    if request.method() == Method::CONNECT {
+        // It asks for a tunnel, and names no path that could be cleaned.
+        return respond::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n");
     }
     let uri = request.uri();
     if let Some(clean) = LocalUri::cleaned(uri.path(), uri.query()) {
