@@ -169,6 +169,7 @@ impl ReplicatedStore {
         shared.spawn(keys::follow(Arc::clone(shared)));
         shared.spawn(keys::rotate(Arc::clone(shared)));
         shared.spawn(upkeep::keep_fresh(Arc::clone(shared)));
+        shared.spawn(upkeep::settle(Arc::clone(shared), self.parts.log.last_index()));
         shared.spawn(upkeep::watch_leader(Arc::clone(shared)));
         shared.spawn(upkeep::judge(Arc::clone(shared)));
         shared.spawn(upkeep::keep_log_short(Arc::clone(shared), self.parts.log.clone()));

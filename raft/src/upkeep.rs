@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use conclave_proto::command::Command;
 use conclave_proto::time::Boottime;
 use conclave_proto::wire::{FrameKind, ReadIndexAnswer, ReadIndexQuestion, Versioned};
 
@@ -21,6 +22,9 @@ const LONGEST_BETWEEN_QUESTIONS: Duration = Duration::from_secs(1);
 
 /// Shortest pause after a question that failed: the next may meet a new leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Longest time for the entry that commits a resumed leader's log.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often log size, links and clocks are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -46,6 +50,17 @@ pub(crate) async fn keep_fresh(shared: Arc<Shared>) {
             };
             let _ = tokio::time::timeout(pause, wait).await;
         }
+    }
+}
+
+/// A leader that takes its leadership up again after a restart commits the end of its log only with
+/// what comes after it, where no follower's answer does: then an entry that changes nothing comes.
+pub(crate) async fn settle(shared: Arc<Shared>, last_log: u64) {
+    let mut leaders = shared.leaders.clone();
+    leaders.until_me().await;
+    if shared.index.applied().get() < last_log {
+        // If it fails, the next login does the same.
+        let _ = shared.write(Command::ExpireUpTo { limit: 1 }, SETTLE_LIMIT).await;
     }
 }
 
