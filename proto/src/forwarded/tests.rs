@@ -1,3 +1,5 @@
+//! Which headers are believed, and from whom.
+
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The forms of lines, and what no line may hold.
+
 use super::*;
 
 struct Line<'v>(&'v [(Field, &'v str)]);

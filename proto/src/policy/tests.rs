@@ -1,3 +1,5 @@
+//! Who passes, by every rule and by generated ones.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Return targets: recorded, published and generated ones.
+
 use proptest::prelude::*;
 
 use super::*;

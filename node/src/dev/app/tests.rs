@@ -1,3 +1,5 @@
+//! The demo app's page and its guards.
+
 use std::net::TcpListener;
 use std::sync::atomic::AtomicU16;
 

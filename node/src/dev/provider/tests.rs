@@ -1,3 +1,5 @@
+//! The demo provider as a client sees it.
+
 use std::collections::HashMap;
 
 use actix_web::dev::ServiceResponse;
