@@ -53,9 +53,10 @@ pub fn run() -> Result<Vec<Table>, Failure> {
     let dir = scratch_dir()?;
     let data = dir.path().join("data");
     let secret = random_hex(32);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let cookies = runtime.block_on(fill(&data, &secret))?;
+    // The disk is closed once the last task of the store is gone, which the end of its runtime waits for.
+    let cookies = runtime()?.block_on(fill(&data, &secret))?;
 
+    let runtime = runtime()?;
     let port = free_port()?;
     let mut service = Server::start(&binary()?, &flags(port, &data, &secret)?)?;
     runtime.block_on(ready(port, &cookies[0], &mut service))?;
@@ -76,6 +77,10 @@ pub fn run() -> Result<Vec<Table>, Failure> {
         table.row(&compare(name, bare_port, port, &script)?);
     }
     Ok(vec![table])
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 /// `$CONCLAVE_BIN`, or the program beside this one.
