@@ -1,6 +1,8 @@
 //! Starts the process's parts in order, and stops them in the order that loses nothing.
 
+mod certificates;
 pub mod listeners;
+mod reloads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,8 +10,6 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, System};
 use actix_web::dev::ServerHandle;
-use conclave_proto::htpasswd::LocalUsers;
-use conclave_proto::policy::AuthenticatedEmails;
 use conclave_proto::time::{Clock, Entropy};
 use conclave_raft::open::OpenError as StorageOpenError;
 use conclave_raft::{
@@ -19,8 +19,8 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
+use self::certificates::{Certificates, InvalidCertificate};
 use crate::actors::Stop;
-use crate::actors::file_reloader::{FileReloader, Taker};
 use crate::actors::provider_refresher::ProviderRefresher;
 use crate::actors::session_reaper::SessionReaper;
 use crate::actors::supervisor::{Supervisor, Watched};
@@ -65,6 +65,9 @@ pub enum ServeError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] listeners::ListenError),
+    /// A certificate or its key.
+    #[error(transparent)]
+    Certificate(#[from] InvalidCertificate),
 }
 
 /// What a test may replace.
@@ -145,6 +148,7 @@ impl Node {
         let config = Arc::new(config);
         say_notices(&config);
         let site = Site::of(&config)?;
+        let certificates = Certificates::load(&config)?;
         let metrics = Arc::new(Metrics::new());
         metrics.set_temporary(matches!(config.cluster.data_dir, DataDir::Temporary { .. }));
         let cluster = open_store(&config, &sources, &metrics).await?;
@@ -185,12 +189,12 @@ impl Node {
             Some(address) => Some(listeners::admin(address, &service, &mut front)?),
             None => None,
         };
-        listeners::metrics(&service, &mut front)?;
-        let supervisor = start_actors(&service);
+        listeners::metrics(&service, &certificates, &mut front)?;
+        let supervisor = start_actors(&service, &certificates);
         if config.cluster.peers.is_empty() {
             wait_for_itself(&service).await;
         }
-        let public_addresses = listeners::public(&service, &mut front)?;
+        let public_addresses = listeners::public(&service, &certificates, &mut front)?;
         for address in &public_addresses {
             info!(%address, "serving");
         }
@@ -310,47 +314,16 @@ async fn wait_for_itself(service: &Service) {
     }
 }
 
-fn start_actors(service: &Arc<Service>) -> Addr<Supervisor> {
+fn start_actors(service: &Arc<Service>, certificates: &Certificates) -> Addr<Supervisor> {
     let provider = Arc::clone(&service.provider) as Arc<dyn TokenIssuer>;
     let extra = service.bearer.iter().flat_map(|bearer| bearer.issuers.iter().skip(1).cloned());
     let mut watched: Vec<_> = std::iter::once(provider)
         .chain(extra)
         .map(|issuer| Watched::new("provider refresher", move || ProviderRefresher::new(Arc::clone(&issuer)).start()))
         .collect();
-    watched.extend(file_reloaders(service));
+    watched.extend(reloads::all(service, certificates));
     if let Some(store) = service.store().cloned() {
         watched.push(Watched::new("session reaper", move || SessionReaper::new(store.clone()).start()));
     }
     Supervisor::new(Arc::clone(service), watched).start()
-}
-
-/// The files that say who may come in count as they are now, not as they were at the start.
-fn file_reloaders(service: &Arc<Service>) -> Vec<Watched> {
-    let site = service.site.config();
-    let mut watched = Vec::new();
-    if let Some(path) = site.authenticated_emails_file.clone() {
-        let service = Arc::clone(service);
-        watched.push(Watched::new("e-mail file reloader", move || {
-            let service = Arc::clone(&service);
-            let take: Taker = Box::new(move |text| {
-                let emails = AuthenticatedEmails::parse(text).map_err(|error| error.to_string())?;
-                service.replace_emails(emails);
-                Ok(())
-            });
-            FileReloader::new("authenticated_emails_file", path.clone(), take).start()
-        }));
-    }
-    if let Some(path) = site.local.as_ref().map(|local| local.file.clone()) {
-        let service = Arc::clone(service);
-        watched.push(Watched::new("htpasswd file reloader", move || {
-            let service = Arc::clone(&service);
-            let take: Taker = Box::new(move |text| {
-                let users = LocalUsers::parse(text).map_err(|error| error.to_string())?;
-                service.local.iter().for_each(|local| local.replace(users.clone()));
-                Ok(())
-            });
-            FileReloader::new("htpasswd_file", path.clone(), take).start()
-        }));
-    }
-    watched
 }

@@ -20,6 +20,7 @@ use conclave_proto::upstream::Upstreams;
 
 mod build;
 pub mod check;
+mod ciphers;
 pub mod data_dir;
 pub mod docs;
 mod duration;
@@ -38,6 +39,7 @@ pub mod structured;
 pub mod table;
 mod value;
 
+pub use ciphers::cipher_suite_name;
 pub use headers::HeaderConfig;
 pub use listen::ListenAddress;
 pub use problem::ConfigError;
@@ -98,12 +100,14 @@ pub struct TlsConfig {
     pub key: PemSource,
     /// Refuse TLS 1.2.
     pub only_tls13: bool,
+    /// Go's names of the suites that TLS 1.2 may use; empty = all that are sound.
+    pub cipher_suites: Vec<String>,
 }
 
 /// Where PEM comes from.
 #[derive(Clone, Debug)]
 pub enum PemSource {
-    /// A file, read at start.
+    /// A file, read at start and whenever it changes.
     File(PathBuf),
     /// Given directly.
     Given(Secret<String>),

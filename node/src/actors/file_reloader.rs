@@ -1,4 +1,4 @@
-//! Takes a file into use again when it changes, also when a volume swaps the link that leads to it.
+//! Takes files into use again when one of them changes, also when a volume swaps the link that leads to them.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 use super::{Activate, Stop};
 
@@ -16,21 +17,21 @@ const EVERY: Duration = Duration::from_millis(250);
 /// Largest file read: a hundred thousand users.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// Takes a file's text into use; says why it cannot.
-pub type Taker = Box<dyn Fn(&str) -> Result<(), String>>;
+/// Takes the files' texts into use together; says why it cannot.
+pub type Taker<const N: usize> = Box<dyn Fn([&str; N]) -> Result<(), String>>;
 
-/// Watches one file.
-pub struct FileReloader {
+/// Watches the files that make sense together only, such as a certificate and its key.
+pub struct FileReloader<const N: usize> {
     option: &'static str,
-    path: PathBuf,
-    take: Taker,
+    paths: [PathBuf; N],
+    take: Taker<N>,
     /// What was looked at last; none where it could not be.
-    seen: Option<Look>,
+    seen: Option<[Look; N]>,
     first: bool,
 }
 
 /// What tells one state of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Look {
     place: (u64, u64),
     size: u64,
@@ -39,6 +40,14 @@ struct Look {
 }
 
 impl Look {
+    async fn at<const N: usize>(paths: &[PathBuf; N]) -> std::io::Result<[Self; N]> {
+        let mut looks = [Self::default(); N];
+        for (look, path) in looks.iter_mut().zip(paths) {
+            *look = Self::of(&tokio::fs::metadata(path).await?);
+        }
+        Ok(looks)
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             place: (metadata.dev(), metadata.ino()),
@@ -49,22 +58,25 @@ impl Look {
     }
 }
 
-/// What a look at the file found.
-enum Round {
+/// What a look at the files found.
+enum Round<const N: usize> {
     Same,
-    New(Look, String),
+    New([Look; N], [Text; N]),
     Failed(String),
 }
 
-impl FileReloader {
-    /// Watches the file that `option` names. It is read once at the beginning too: it may have
-    /// changed since the start.
-    pub fn new(option: &'static str, path: PathBuf, take: Taker) -> Self {
-        Self { option, path, take, seen: None, first: true }
+/// Wiped when dropped, as it may be a key.
+type Text = Zeroizing<String>;
+
+impl<const N: usize> FileReloader<N> {
+    /// Watches the files that `option` names, alone or with another one. They are read once at the beginning too: they
+    /// may have changed since the start.
+    pub fn new(option: &'static str, paths: [PathBuf; N], take: Taker<N>) -> Self {
+        Self { option, paths, take, seen: None, first: true }
     }
 
-    fn note(&mut self, round: Round) {
-        let (option, path) = (self.option, self.path.display());
+    fn note(&mut self, round: Round<N>) {
+        let (option, path) = (self.option, self.paths[0].display());
         match round {
             Round::Same => {}
             Round::Failed(error) => {
@@ -74,39 +86,42 @@ impl FileReloader {
                 self.seen = None;
                 self.first = false;
             }
-            Round::New(look, text) => {
-                match (self.take)(&text) {
+            Round::New(looks, texts) => {
+                match (self.take)(texts.each_ref().map(|text| text.as_str())) {
                     Ok(()) if self.first => {}
                     Ok(()) => info!(option, %path, "the file has changed and is in use"),
                     Err(error) => {
                         warn!(option, %path, error, "the file is not taken: what it said before stays in use")
                     }
                 }
-                self.seen = Some(look);
+                self.seen = Some(looks);
                 self.first = false;
             }
         }
     }
 }
 
-/// Reads the file if it is not as it was. One that changes meanwhile is read in the next round.
-async fn look(path: PathBuf, seen: Option<Look>) -> Round {
+/// Reads the files if one is not as it was. What changes meanwhile is read in the next round.
+async fn look<const N: usize>(paths: [PathBuf; N], seen: Option<[Look; N]>) -> Round<N> {
     let read = async {
-        let before = Look::of(&tokio::fs::metadata(&path).await?);
+        let before = Look::at(&paths).await?;
         if seen == Some(before) {
             return Ok(Round::Same);
         }
-        if before.size > MAX_FILE {
+        if before.iter().any(|look| look.size > MAX_FILE) {
             return Ok(Round::Failed(format!("it is over {MAX_FILE} bytes")));
         }
-        let text = tokio::fs::read_to_string(&path).await?;
-        let after = Look::of(&tokio::fs::metadata(&path).await?);
-        Ok::<_, std::io::Error>(if after == before { Round::New(after, text) } else { Round::Same })
+        let mut texts = std::array::from_fn(|_| Text::default());
+        for (text, path) in texts.iter_mut().zip(&paths) {
+            *text = Zeroizing::new(tokio::fs::read_to_string(path).await?);
+        }
+        let after = Look::at(&paths).await?;
+        Ok::<_, std::io::Error>(if after == before { Round::New(after, texts) } else { Round::Same })
     };
     read.await.unwrap_or_else(|error| Round::Failed(error.to_string()))
 }
 
-impl Actor for FileReloader {
+impl<const N: usize> Actor for FileReloader<N> {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
@@ -114,7 +129,7 @@ impl Actor for FileReloader {
     }
 }
 
-impl Handler<Stop> for FileReloader {
+impl<const N: usize> Handler<Stop> for FileReloader<N> {
     type Result = ();
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
@@ -122,11 +137,11 @@ impl Handler<Stop> for FileReloader {
     }
 }
 
-impl Handler<Activate> for FileReloader {
+impl<const N: usize> Handler<Activate> for FileReloader<N> {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, _: Activate, _: &mut Self::Context) -> Self::Result {
-        let round = look(self.path.clone(), self.seen);
+        let round = look(self.paths.clone(), self.seen);
         AtomicResponse::new(Box::pin(round.into_actor(self).map(|round, actor, context| {
             actor.note(round);
             context.notify_later(Activate, EVERY);
@@ -139,18 +154,18 @@ mod tests {
     use super::*;
 
     /// Looks until there is something else than the same.
-    async fn next(path: &std::path::Path, seen: Option<Look>) -> Round {
+    async fn next(path: &std::path::Path, seen: Option<[Look; 1]>) -> Round<1> {
         loop {
-            match look(path.to_owned(), seen).await {
+            match look([path.to_owned()], seen).await {
                 Round::Same => tokio::time::sleep(Duration::from_millis(5)).await,
                 other => return other,
             }
         }
     }
 
-    fn text(round: Round) -> (Option<Look>, String) {
+    fn text(round: Round<1>) -> (Option<[Look; 1]>, String) {
         match round {
-            Round::New(look, text) => (Some(look), text),
+            Round::New(looks, [text]) => (Some(looks), text.to_string()),
             Round::Same => (None, "same".to_owned()),
             Round::Failed(error) => (None, error),
         }
@@ -166,7 +181,7 @@ mod tests {
         let path = at("data/users");
         let (seen, first) = text(next(&path, None).await);
         assert_eq!(first, "1");
-        assert_eq!(text(look(path.clone(), seen).await).1, "same");
+        assert_eq!(text(look([path.clone()], seen).await).1, "same");
         std::fs::write(at("one/users"), "1 and more").expect("written");
         let (seen, changed) = text(next(&path, seen).await);
         assert_eq!(changed, "1 and more");
@@ -175,6 +190,6 @@ mod tests {
         let (seen, swapped) = text(next(&path, seen).await);
         assert_eq!(swapped, "2");
         std::fs::remove_file(at("data")).expect("removed");
-        assert!(matches!(look(path, seen).await, Round::Failed(_)));
+        assert!(matches!(look([path], seen).await, Round::Failed(_)));
     }
 }

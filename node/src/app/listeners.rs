@@ -1,5 +1,6 @@
 //! Every listener of the process, with its limits.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,13 +11,12 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use conclave_raft::PeerService;
+use listenfd::ListenFd;
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use crate::config::{ListenAddress, PemSource, TlsConfig};
+use super::certificates::{Certificate, Certificates, InvalidCertificate};
+use crate::config::ListenAddress;
 use crate::http::{self, Service, admin, peer as peer_endpoint};
 
 /// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
@@ -52,22 +52,11 @@ pub enum ListenError {
         /// The option that names it.
         option: &'static str,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// The certificate or key.
-    #[error("cannot serve TLS with {file}: {why}")]
-    Tls {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// A descriptor handed over by systemd.
-    #[error("{option}: listening on a descriptor (fd:N) is not supported")]
-    Descriptor {
-        /// The option that names it.
-        option: &'static str,
-    },
+    /// The certificate or its key.
+    #[error(transparent)]
+    Certificate(#[from] InvalidCertificate),
 }
 
 /// A bound socket.
@@ -77,12 +66,16 @@ enum Bound {
 }
 
 /// The service's own listeners: plain, HTTPS, or both.
-pub fn public(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result<Vec<SocketAddr>, ListenError> {
+pub fn public(
+    service: &Arc<Service>,
+    certificates: &Certificates,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<Vec<SocketAddr>, ListenError> {
     let http = &service.config.http;
     let plain = http.address.as_ref().map(|address| ("http_address", address, None));
-    let secure = http.tls.as_ref().map(|tls| ("https_address", &tls.address, Some(tls)));
+    let secure = http.tls.as_ref().map(|tls| ("https_address", &tls.address, certificates.public.as_ref()));
     let mut locals = Vec::new();
-    for (option, address, tls) in plain.into_iter().chain(secure) {
+    for (option, address, certificate) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
         let server = HttpServer::new(move || http::app(&service))
             .keep_alive(KEEP_ALIVE)
@@ -92,10 +85,10 @@ pub fn public(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result
             .tcp_nodelay(true)
             .disable_signals();
         let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
-        let (server, local) = match (bind(address, option)?, tls) {
+        let (server, local) = match (bind(address, option)?, certificate) {
             (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
-            (Bound::Tcp(listener, local), Some(tls)) => {
-                (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
+            (Bound::Tcp(listener, local), Some(certificate)) => {
+                (server.listen_rustls_0_23(listener, certificate.server_config()?).map_err(failed)?, Some(local))
             }
             (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
         };
@@ -116,13 +109,18 @@ pub fn admin(
 }
 
 /// The listeners for `/metrics` alone: plain, HTTPS, or both.
-pub fn metrics(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Result<(), ListenError> {
+pub fn metrics(
+    service: &Arc<Service>,
+    certificates: &Certificates,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<(), ListenError> {
     let config = &service.config;
     let plain = config.metrics_address.as_ref().map(|address| ("metrics_address", address, None));
-    let secure = config.metrics_tls.as_ref().map(|tls| ("metrics_secure_address", &tls.address, Some(tls)));
-    for (option, address, tls) in plain.into_iter().chain(secure) {
+    let certificate = certificates.metrics.as_ref();
+    let secure = config.metrics_tls.as_ref().map(|tls| ("metrics_secure_address", &tls.address, certificate));
+    for (option, address, certificate) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
-        operators(address, option, tls, servers, move |config| admin::configure_metrics(config, &service))?;
+        operators(address, option, certificate, servers, move |config| admin::configure_metrics(config, &service))?;
     }
     Ok(())
 }
@@ -130,7 +128,7 @@ pub fn metrics(service: &Arc<Service>, servers: &mut Vec<ServerHandle>) -> Resul
 fn operators(
     address: &ListenAddress,
     option: &'static str,
-    tls: Option<&TlsConfig>,
+    certificate: Option<&Arc<Certificate>>,
     servers: &mut Vec<ServerHandle>,
     lay: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Option<SocketAddr>, ListenError> {
@@ -141,10 +139,10 @@ fn operators(
         .max_connections(MAX_OPERATOR_CONNECTIONS)
         .shutdown_timeout(1)
         .disable_signals();
-    let (server, local) = match (bind(address, option)?, tls) {
+    let (server, local) = match (bind(address, option)?, certificate) {
         (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
-        (Bound::Tcp(listener, local), Some(tls)) => {
-            (server.listen_rustls_0_23(listener, tls_config(tls)?).map_err(failed)?, Some(local))
+        (Bound::Tcp(listener, local), Some(certificate)) => {
+            (server.listen_rustls_0_23(listener, certificate.server_config()?).map_err(failed)?, Some(local))
         }
         (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
     };
@@ -193,12 +191,28 @@ fn bind(address: &ListenAddress, option: &'static str) -> Result<Bound, ListenEr
             Ok(Bound::Tcp(listener, local))
         }
         ListenAddress::Unix { path, mode } => bind_unix(path, *mode).map(Bound::Unix).map_err(failed),
-        ListenAddress::Fd(_) => Err(ListenError::Descriptor { option }),
+        ListenAddress::Fd(number) => handed_over(*number).map_err(failed),
     }
 }
 
+/// The first descriptor that a supervisor hands over (sd_listen_fds(3)).
+const FIRST_DESCRIPTOR: usize = 3;
+
+/// A socket that systemd opened, of either kind.
+fn handed_over(number: usize) -> io::Result<Bound> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no such listening socket was handed over in LISTEN_FDS");
+    let index = number.checked_sub(FIRST_DESCRIPTOR).ok_or_else(none)?;
+    let mut handed = ListenFd::from_env();
+    let Ok(tcp) = handed.take_tcp_listener(index) else {
+        return handed.take_unix_listener(index)?.map(Bound::Unix).ok_or_else(none);
+    };
+    let listener = tcp.ok_or_else(none)?;
+    let local = listener.local_addr()?;
+    Ok(Bound::Tcp(listener, local))
+}
+
 /// A socket file left by an earlier process is in the way and serves nobody: it goes.
-fn bind_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
+fn bind_unix(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket && UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
@@ -208,32 +222,4 @@ fn bind_unix(path: &Path, mode: Option<u32>) -> std::io::Result<UnixListener> {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(listener)
-}
-
-fn tls_config(tls: &TlsConfig) -> Result<ServerConfig, ListenError> {
-    let wrong = |source: &PemSource, why: String| ListenError::Tls { file: source.to_string(), why };
-    let chain = pem(&tls.certificate)?;
-    let chain = CertificateDer::pem_slice_iter(&chain)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(&tls.certificate, error.to_string()))?;
-    let key = pem(&tls.key)?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong(&tls.key, error.to_string()))?;
-    let versions: &[&rustls::SupportedProtocolVersion] =
-        if tls.only_tls13 { &[&rustls::version::TLS13] } else { rustls::ALL_VERSIONS };
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(versions)
-        .map_err(|error| wrong(&tls.certificate, error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong(&tls.certificate, error.to_string()))
-}
-
-/// The bytes of a source; wiped when dropped, as they may be a key.
-fn pem(source: &PemSource) -> Result<Zeroizing<Vec<u8>>, ListenError> {
-    match source {
-        PemSource::Given(text) => Ok(Zeroizing::new(text.expose().clone().into_bytes())),
-        PemSource::File(path) => std::fs::read(path)
-            .map(Zeroizing::new)
-            .map_err(|error| ListenError::Tls { file: source.to_string(), why: error.to_string() }),
-    }
 }

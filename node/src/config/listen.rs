@@ -24,7 +24,7 @@ pub enum ListenAddress {
         mode: Option<u32>,
     },
     /// A listening descriptor handed over by systemd.
-    Fd(u32),
+    Fd(usize),
 }
 
 /// Why an address was refused.

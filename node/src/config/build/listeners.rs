@@ -4,25 +4,13 @@ use actix_web::http::header::HeaderName;
 use conclave_proto::forwarded::{Gateway, GatewayConfig, TrustedProxies};
 
 use super::{Findings, Settings};
+use crate::config::ciphers::cipher_suite_names;
 use crate::config::structured::{PemPair, Structured};
 use crate::config::{HttpConfig, ListenAddress, PemSource, TlsConfig};
 
 /// Headers that may carry the client's address, as in oauth2-proxy.
 const CLIENT_IP_HEADERS: [&str; 5] =
     ["X-Forwarded-For", "X-Real-IP", "X-ProxyUser-IP", "X-Envoy-External-Address", "CF-Connecting-IP"];
-
-/// Go's names of the TLS 1.2 suites that can be served, and of TLS 1.3's, which are always on.
-const CIPHER_SUITES: [&str; 9] = [
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
-];
 
 /// The service listener.
 pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpConfig> {
@@ -83,7 +71,14 @@ pub(super) fn metrics_tls(settings: &Settings, findings: &mut Findings) -> Optio
     let address = optional("metrics_secure_address", settings, findings).flatten()?;
     let given = settings.structured().map(|structured| &structured.metrics_certificate);
     let (certificate, key) = pair("metrics_tls_cert_file", "metrics_tls_key_file", given, settings, findings);
-    Some(TlsConfig { address, certificate: certificate?, key: key?, only_tls13: false })
+    refuse_unix("metrics_secure_address", &address, findings);
+    Some(TlsConfig {
+        address,
+        certificate: certificate?,
+        key: key?,
+        only_tls13: false,
+        cipher_suites: Vec::new(),
+    })
 }
 
 fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
@@ -92,6 +87,7 @@ fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
         return None;
     }
     let address = findings.take("https_address", ListenAddress::parse(settings.text("https_address")));
+    address.iter().for_each(|address| refuse_unix("https_address", address, findings));
     let given = settings.structured().map(|structured: &Structured| &structured.certificate);
     let (certificate, key) = pair("tls_cert_file", "tls_key_file", given, settings, findings);
     Some(TlsConfig {
@@ -99,7 +95,15 @@ fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
         certificate: certificate?,
         key: key?,
         only_tls13: settings.text("tls_min_version") == "TLS1.3",
+        cipher_suites: settings.items("tls_cipher_suites"),
     })
+}
+
+/// A process on the same machine gains nothing by TLS, and the option must not seem to give it.
+fn refuse_unix(name: &'static str, address: &ListenAddress, findings: &mut Findings) {
+    if matches!(address, ListenAddress::Unix { .. }) {
+        findings.problem(name, "TLS is served on TCP only: give HOST:PORT, or the socket as a plain address");
+    }
 }
 
 /// Certificate chain and key, from files or as given in the structured file.
@@ -140,13 +144,10 @@ fn check_tls_words(settings: &Settings, findings: &mut Findings) {
     if !matches!(settings.text("tls_min_version"), "" | "TLS1.2" | "TLS1.3") {
         findings.problem("tls_min_version", "must be TLS1.2 or TLS1.3");
     }
-    for suite in settings.items("tls_cipher_suites") {
-        if !CIPHER_SUITES.contains(&suite.as_str()) {
-            findings.problem(
-                "tls_cipher_suites",
-                format!("{suite:?} is no suite that can be served: give some of {CIPHER_SUITES:?}"),
-            );
-        }
+    let served: Vec<String> = cipher_suite_names().collect();
+    for suite in settings.items("tls_cipher_suites").iter().filter(|suite| !served.contains(suite)) {
+        let text = format!("{suite:?} is no suite that can be served: give some of {}", served.join(", "));
+        findings.problem("tls_cipher_suites", text);
     }
 }
 

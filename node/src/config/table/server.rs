@@ -14,7 +14,7 @@ pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("tls_cert_file", "tls-cert-file", Text, "").help("PEM certificate for the service listener (switches service to HTTPS only)"),
     Opt::oauth2_proxy("tls_key_file", "tls-key-file", Text, "").help("PEM key for the service listener"),
     Opt::oauth2_proxy("tls_min_version", "tls-min-version", Text, "").help("TLS1.2 or TLS1.3; empty means TLS1.2"),
-    Opt::oauth2_proxy("tls_cipher_suites", "tls-cipher-suite", List, "[]").help("Go cipher-suite names allowed for TLS1.2; empty = library default").ignored("Checked; the library's own suites are used, all with forward secrecy and authenticated encryption."),
+    Opt::oauth2_proxy("tls_cipher_suites", "tls-cipher-suite", List, "[]").help("Go cipher-suite names allowed for TLS1.2; empty = library default").remark("Of the suites with forward secrecy and authenticated encryption; those of TLS 1.3 are always on."),
     Opt::oauth2_proxy("proxy_prefix", "proxy-prefix", Text, "/oauth2").help("Root of own endpoints"),
     Opt::oauth2_proxy("ping_path", "ping-path", Text, "/ping").help("Liveness path (exact escaped path)"),
     Opt::oauth2_proxy("ping_user_agent", "ping-user-agent", Text, "").help("If set, ping_path answers only for this exact User-Agent"),
