@@ -72,13 +72,7 @@ pub(super) fn metrics_tls(settings: &Settings, findings: &mut Findings) -> Optio
     let given = settings.structured().map(|structured| &structured.metrics_certificate);
     let (certificate, key) = pair("metrics_tls_cert_file", "metrics_tls_key_file", given, settings, findings);
     refuse_unix("metrics_secure_address", &address, findings);
-    Some(TlsConfig {
-        address,
-        certificate: certificate?,
-        key: key?,
-        only_tls13: false,
-        cipher_suites: Vec::new(),
-    })
+    Some(TlsConfig { address, certificate: certificate?, key: key?, only_tls13: false, cipher_suites: Vec::new() })
 }
 
 fn tls(settings: &Settings, findings: &mut Findings) -> Option<TlsConfig> {
