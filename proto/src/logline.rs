@@ -265,7 +265,7 @@ fn is_true(field: Field, values: &impl Values, out: &mut String) -> bool {
     let before = out.len();
     values.append(field, out);
     let text = &out[before..];
-    let truth = !text.is_empty() && !(field.is_number() && text == "0");
+    let falsy = text.is_empty() || (field.is_number() && text == "0");
     out.truncate(before);
-    truth
+    !falsy
 }

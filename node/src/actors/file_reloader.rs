@@ -156,10 +156,11 @@ mod tests {
     /// Looks until there is something else than the same.
     async fn next(path: &std::path::Path, seen: Option<[Look; 1]>) -> Round<1> {
         loop {
-            match look([path.to_owned()], seen).await {
-                Round::Same => tokio::time::sleep(Duration::from_millis(5)).await,
-                other => return other,
+            let round = look([path.to_owned()], seen).await;
+            if !matches!(round, Round::Same) {
+                return round;
             }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -68,10 +68,10 @@ async fn by_header(request: &HttpRequest, worker: &Worker, authorization: Author
             return Standing::Refused;
         }
     }
-    if let Authorization::Basic(credentials) = authorization {
-        if let Some(standing) = by_password(worker, credentials).await {
-            return standing;
-        }
+    if let Authorization::Basic(credentials) = authorization
+        && let Some(standing) = by_password(worker, credentials).await
+    {
+        return standing;
     }
     match lookup::look(worker, &cookie_line(request)) {
         Seen::Settled(standing) => standing,

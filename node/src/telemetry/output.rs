@@ -123,11 +123,15 @@ impl Lines {
     }
 }
 
+/// Sees what is written, in tests.
+#[cfg(test)]
+type Probe = Box<dyn FnMut(Stream, &[u8]) + Send>;
+
 enum Sink {
     Streams,
     File(Box<LogFile>),
     #[cfg(test)]
-    Probe(Box<dyn FnMut(Stream, &[u8]) + Send>),
+    Probe(Probe),
 }
 
 struct Writer {

@@ -94,9 +94,9 @@ async fn a_changed_file_counts() {
     let app = bench.app().await;
     let mut browser = Browser::default();
     std::fs::write(&file, format!("kim:{SHA_PW}\n")).expect("written");
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
     while browser.send(&app, with("Basic a2ltOnB3")).await.status != StatusCode::ACCEPTED {
-        assert!(std::time::Instant::now() < patience, "the new user is not let in");
+        assert!(tokio::time::Instant::now() < patience, "the new user is not let in");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(browser.send(&app, with("Basic am9lOnB3")).await.status, StatusCode::UNAUTHORIZED);
