@@ -11,6 +11,7 @@ use url::form_urlencoded;
 
 use super::normal::Places;
 use super::provider::{Provider, through_provider, wait_port};
+use super::redis::Redis;
 use super::scenario::{Scenario, Step, Tamper};
 use super::wire::{CLOSED, Jar, Response, send};
 
@@ -49,11 +50,12 @@ pub struct Stage {
     subject: Subject,
     places: Places,
     provider: Provider,
+    _redis: Option<Redis>,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    /// Ports `base` to `base + 5` are used.
+    /// Ports `base` to `base + 4` are used.
     pub fn new(subject: Subject, provider: &Path, base: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let addr = format!("127.0.0.1:{}", base + 2);
@@ -64,7 +66,8 @@ impl Stage {
             dir: folder.path().display().to_string(),
             redis: format!("127.0.0.1:{}", base + 1),
         };
-        Self { subject, places, provider, folder }
+        let redis = (!subject.ours).then(|| Redis::start(base + 1));
+        Self { subject, places, provider, _redis: redis, folder }
     }
 
     /// All answers of one scenario; `must_end` as recorded or as the differences ask.
