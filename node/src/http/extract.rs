@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn limits_hold() {
+    async fn rustsec_2022_0055_limits_hold() {
         let long = format!("/oauth2/start?rd={}", "a".repeat(MAX_URI));
         assert_eq!(parameters(TestRequest::get().uri(&long)).await, Err(InvalidInput::UriTooLong));
         let wide = TestRequest::get().uri("/").insert_header(("x-long", "a".repeat(MAX_HEADER_BLOCK)));
