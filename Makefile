@@ -21,7 +21,6 @@ test: parts build unit
 
 # The full counts; writes docs/reports/test-full.md.
 test-full: parts-full build unit
-	SCALE=1 $(CARGO) test --workspace --lib generated_inputs -- --nocapture
 	tests/scripts/scenarios.sh full
 
 # The scenarios alone; `make scenarios ONLY="sign_out power_cut"`.

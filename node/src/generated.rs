@@ -17,7 +17,7 @@ pub type Edit = (Index, usize, String);
 pub fn config() -> Config {
     let scale = std::env::var("SCALE").ok().and_then(|raw| raw.parse::<f64>().ok()).unwrap_or(USUAL).clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let cases = (FULL * scale) as u32;
+    let cases = (FULL * scale).round() as u32;
     println!("{cases} of {FULL} inputs");
     Config { cases, max_shrink_iters: 4096, failure_persistence: None, ..Config::default() }
 }

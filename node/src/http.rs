@@ -298,17 +298,40 @@ impl Worker {
     }
 }
 
+/// What a listener of the service speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// HTTP in the clear.
+    Plain,
+    /// HTTP over TLS.
+    Tls,
+}
+
+impl Listener {
+    /// As it stands in a URL.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            Self::Tls => "https",
+        }
+    }
+}
+
 /// The service's own application: every request is counted, and logged where that is wanted. Called
-/// once per worker thread.
+/// once per worker thread of each listener.
 pub fn app(
     service: &Arc<Service>,
+    listener: Listener,
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>
     + use<>,
 > {
     let observing = Arc::clone(service);
     App::new()
-        .wrap_fn(move |request, inner| {
+        .wrap_fn(move |mut request, inner| {
+            if observing.config.http.allow_query_semicolons {
+                extract::part_at_semicolons(request.head_mut());
+            }
             let seen = observe::begin(&request, &observing);
             let answer = inner.call(request);
             let service = Arc::clone(&observing);
@@ -318,11 +341,11 @@ pub fn app(
                 Ok(response)
             }
         })
-        .configure(|config| configure(config, service))
+        .configure(|config| configure(config, service, listener))
 }
 
 /// Lays the service's paths.
-fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
+fn configure(config: &mut ServiceConfig, service: &Arc<Service>, listener: Listener) {
     let prefix = service.site.prefix();
     let under = |name: &str| at(&format!("{prefix}/{name}"));
     config
@@ -331,7 +354,8 @@ fn configure(config: &mut ServiceConfig, service: &Arc<Service>) {
         .service(under("auth").to(auth::auth));
     if service.config.http.force_https {
         let service = Arc::clone(service);
-        let in_the_clear = guard::fn_guard(move |context| secure::came_in_the_clear(context.head(), &service));
+        let in_the_clear =
+            guard::fn_guard(move |context| secure::came_in_the_clear(context.head(), listener, &service));
         config.service(web::resource("{any:.*}").guard(in_the_clear).to(secure::to_https));
     }
     lay_health(config, service);

@@ -160,11 +160,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_the_queue_full_is_told_at_once() {
+    async fn cve_2025_24806_the_queue_is_one_for_all_names() {
         let door = door(&format!("bob:{BCRYPT_PW}\n"));
         let all = u32::try_from(door.waiting.available_permits()).expect("few");
         let taken = door.waiting.acquire_many(all).await.expect("open");
-        assert_eq!(door.admits(credentials("bob", "pw"), &Handle::current()).await, Err(TooBusy));
+        for name in ["bob", "BOB", "bob@example.test", " bob", "eve"] {
+            assert_eq!(door.admits(credentials(name, "pw"), &Handle::current()).await, Err(TooBusy), "{name}");
+        }
         drop(taken);
         assert_eq!(door.admits(credentials("bob", "pw"), &Handle::current()).await, Ok(true));
     }

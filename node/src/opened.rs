@@ -54,6 +54,11 @@ impl Opened {
         Self { ticket: None, weight, used: AtomicBool::new(false), identity, voucher, headers }
     }
 
+    /// Whether it lives as long as one request, and is stored nowhere.
+    pub const fn is_for_one_request(&self) -> bool {
+        self.ticket.is_none()
+    }
+
     /// Who it is, for the rules.
     pub fn known(&self) -> Known<'_> {
         Known { identity: &self.identity, voucher: self.voucher }

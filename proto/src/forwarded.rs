@@ -158,7 +158,7 @@ impl<'r> Source<'r, '_> {
     /// As oauth2-proxy reads it: each of the three headers for itself, the method never.
     fn plain(&self, endpoint: Endpoint, own: OwnRequest<'r>) -> OriginalRequest<'r> {
         let header = |name| if self.believed { single(self.headers, name) } else { Single::Absent };
-        let scheme = header("x-forwarded-proto").one().filter(|scheme| matches!(*scheme, "http" | "https"));
+        let scheme = header("x-forwarded-proto").one().and_then(url::scheme);
         let host = header("x-forwarded-host").one();
         let (uri, opening) = match endpoint {
             Endpoint::Browser | Endpoint::Proxied => (Some(own.uri), own_uri(own)),
@@ -191,7 +191,7 @@ impl<'r> Source<'r, '_> {
                 absent @ (Single::Absent | Single::Unusable) => (None, None, absent),
             },
             UrlHeaders::Parts { scheme, host, uri } => {
-                let scheme = header(scheme).one().filter(|scheme| matches!(*scheme, "http" | "https"));
+                let scheme = header(scheme).one().and_then(url::scheme);
                 (scheme, header(host).one().filter(|host| url::is_host(host)), header(uri))
             }
         };
@@ -208,7 +208,7 @@ impl<'r> Source<'r, '_> {
     /// the one thing that only the gateway knows.
     fn visited(&self, own: OwnRequest<'r>) -> OriginalRequest<'r> {
         let header = if self.believed { single(self.headers, "x-forwarded-proto") } else { Single::Absent };
-        let scheme = header.one().filter(|scheme| matches!(*scheme, "http" | "https"));
+        let scheme = header.one().and_then(url::scheme);
         OriginalRequest {
             method: Some(own.method),
             scheme: Some(scheme.unwrap_or(own.scheme)),

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn every_check_takes_as_long_as_the_costliest() {
+    fn s_24_every_check_takes_as_long_as_the_costliest() {
         let of_cost = |cost: u32| format!("$2y${cost:02}${}", &BCRYPT_PW[3..]);
         let users = parse(&format!("a:{}\nb:{}\nc:{SHA_PW}\n", of_cost(5), of_cost(9)));
         for user in ["a", "b", "c", "nobody", ""] {

@@ -349,3 +349,39 @@ fn cve_2017_1000069_a_login_is_bound_to_its_browser() {
     let forged = theirs.seal(&ring, &LoginAttempt::cookie_name("c", theirs.state()), [5; 12]);
     assert!(LoginAttempt::open(&forged, &ring, &name, NOW, Ttl::from_secs(900)).is_err(), "under another state's name");
 }
+
+#[test]
+fn cve_2026_48794_no_spelling_of_a_host_gets_around_a_rule() {
+    assert!(is_return_target("https://app.foo.bar/", &[".foo.bar"]));
+    for raw in ["https://EVIL.test/", "https://app.foo.bar.evil.test/", "https://appfoo.BAR/", "https://A.evil.TEST./"]
+    {
+        assert!(!is_return_target(raw, &[".foo.bar"]), "{raw}");
+    }
+    // Rules that open see no host at all: none of its spellings opens or closes anything.
+    let rules = OpeningRules::parse(&["^/open/"], &[], false, &[]).expect("rules");
+    let config = gateway(Gateway::Nginx, false);
+    for host in ["app.test", "APP.test", "app.test.", "app.test:443", "a.B.app.test"] {
+        for (path, expected) in [("/open/x", true), ("/secret", false)] {
+            let url = format!("https://{host}{path}");
+            let headers = [("x-original-url", url.as_str()), ("x-original-method", "GET")];
+            assert_eq!(opens(&rules, &config, PROXY, &headers), expected, "{url}");
+        }
+    }
+}
+
+#[test]
+fn cve_2026_47203_a_person_is_issuer_and_subject_exactly() {
+    let key = ClusterKey::mint([9; 32]);
+    let alice = key.subject_key("https://issuer.test", "rp", "alice");
+    assert_eq!(alice, key.subject_key("https://issuer.test", "rp", "alice"));
+    for (issuer, client, subject) in [
+        ("https://issuer.test", "rp", "Alice"),
+        ("https://issuer.test", "rp", "alice "),
+        ("https://issuer.test", "rp", "alice@example.test"),
+        ("https://issuer.test/", "rp", "alice"),
+        ("https://other.test", "rp", "alice"),
+        ("https://issuer.test", "other", "alice"),
+    ] {
+        assert_ne!(alice, key.subject_key(issuer, client, subject), "{issuer} {client} {subject:?}");
+    }
+}

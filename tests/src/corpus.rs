@@ -2,9 +2,11 @@
 
 pub mod compare;
 pub mod differs;
+pub mod judge;
 pub mod mentions;
 pub mod normal;
 pub mod player;
 pub mod provider;
+pub mod redis;
 pub mod scenario;
 pub mod wire;

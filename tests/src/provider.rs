@@ -35,7 +35,9 @@ pub struct CodeUse {
 pub struct Ledger {
     /// Every code that was brought to the token endpoint.
     pub codes: BTreeMap<String, CodeUse>,
-    /// Every token given out.
+    /// How often each refresh token was brought to the token endpoint.
+    pub refreshes: BTreeMap<String, u64>,
+    /// Every token given out for a code.
     pub tokens: Vec<String>,
     /// Filled login forms.
     pub logins: u64,

@@ -32,6 +32,26 @@ where
     }
 }
 
+/// [`until`] for threads without a runtime: whether `probe` held within `limit`.
+pub fn holds_within(limit: Duration, mut probe: impl FnMut() -> bool) -> bool {
+    let begun = now();
+    loop {
+        if probe() {
+            return true;
+        }
+        if begun.elapsed() > limit {
+            return false;
+        }
+        pause(POLL_EVERY);
+    }
+}
+
+/// Lets time pass where that itself is what a scenario asks for.
+#[expect(clippy::disallowed_methods, reason = "the one place that sleeps for threads without a runtime")]
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Durations of one kind, for percentiles.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);

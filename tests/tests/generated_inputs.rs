@@ -1,8 +1,10 @@
 //! A million generated inputs through each parser that reads what others send: no panic, and nothing
-//! accepted that must not be. ID tokens, options and snapshots are held the same way beside their code.
+//! accepted that must not be. ID tokens, options and snapshots are held the same way beside their
+//! code, by tests that this one starts.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::process;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,15 +33,18 @@ use conclave_tests::mutate::Mutator;
 use conclave_tests::report::Scenario;
 use conclave_tests::scale::Scale;
 use conclave_tests::targets::{self, ALLOWED};
-use conclave_tests::{Failure, timing};
+use conclave_tests::{Failure, repository, timing};
 use url::Url;
 
 const NAME: &str = "_oauth2_proxy";
+/// Inputs through each parser in a full run.
+const FULL: usize = 1_000_000;
+
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 
 #[test]
 fn generated_inputs() -> Result<(), Failure> {
-    let mut scenario = Scenario::begin("generated_inputs", 1_000_000, 20_000, "inputs through each parser");
+    let mut scenario = Scenario::begin("generated_inputs", FULL, 20_000, "inputs through each parser");
     let ring = ring()?;
     run(&mut scenario, "session cookie", &tickets(&ring), &mut |input, _| read_ticket(&ring, input));
     run(&mut scenario, "login cookie", &logins(&ring), &mut |input, _| read_login(&ring, input));
@@ -54,8 +59,45 @@ fn generated_inputs() -> Result<(), Failure> {
     });
     run(&mut scenario, "peer frame", &frames()?, &mut |input, _| read_frame(input));
     run(&mut scenario, "rows and payloads", &rows(), &mut |input, _| read_row(input));
+    // Built first, so that the seconds are those of the parsers and of cargo's start.
+    cargo(&["--no-run"], "")?;
+    for (name, test) in LIBRARIES {
+        run_library(&mut scenario, name, test)?;
+    }
     scenario.passed();
     Ok(())
+}
+
+/// Parsers that are nobody else's business: their tests stand beside them, and are run at this count too.
+const LIBRARIES: [(&str, &str); 4] = [
+    ("flags", "config::flags::tests::generated_inputs_are_read_or_refused"),
+    ("TOML file", "config::file::tests::generated_inputs_are_read_or_refused"),
+    ("ID token", "oidc::verify::tests::generated_inputs_are_no_id_tokens"),
+    ("snapshot", "snapshot::format::tests::generated_inputs_are_read_or_refused"),
+];
+
+/// Runs one of them; the seconds include the start of cargo.
+fn run_library(scenario: &mut Scenario, name: &str, test: &str) -> Result<(), Failure> {
+    let (begun, count) = (timing::now(), scenario.count());
+    #[expect(clippy::cast_precision_loss)]
+    let scale = count as f64 / FULL as f64;
+    let text = cargo(&[test, "--", "--exact", "--nocapture"], &scale.to_string())?;
+    assert!(text.contains(&format!("{count} of {FULL} inputs")), "{name} did not run: {text}");
+    scenario.figure(name, format!("{count} read, {:.1} s", begun.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// What the tests of the libraries say when run with these arguments and this `SCALE`.
+fn cargo(arguments: &[&str], scale: &str) -> Result<String, Failure> {
+    let output = process::Command::new(std::env::var_os("CARGO").ok_or("cargo runs this")?)
+        .args(["test", "--workspace", "--lib", "--quiet"])
+        .args(arguments)
+        .current_dir(repository())
+        .env("SCALE", scale)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(text)
 }
 
 fn run(scenario: &mut Scenario, name: &str, mutator: &Mutator, read: &mut dyn FnMut(&[u8], &mut Scale) -> bool) {

@@ -167,7 +167,7 @@ fn wrong(expected: Expected, heard: &Heard, took: Duration) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn http_desync() -> Result<(), Failure> {
+async fn http_desync_rustsec_2021_0020_rustsec_2021_0078_rustsec_2021_0079() -> Result<(), Failure> {
     let probes = probes();
     let mut scenario =
         Scenario::begin("http_desync", probes.len(), probes.len(), "requests that parsers cut differently");

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::certificates::{Certificate, Certificates, InvalidCertificate};
 use crate::config::ListenAddress;
-use crate::http::{self, Service, admin, peer as peer_endpoint};
+use crate::http::{self, Listener, Service, admin, peer as peer_endpoint};
 
 /// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
 const SLOW_REQUEST: Duration = Duration::from_secs(15);
@@ -77,7 +77,8 @@ pub fn public(
     let mut locals = Vec::new();
     for (option, address, certificate) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
-        let server = HttpServer::new(move || http::app(&service))
+        let speaks = if certificate.is_some() { Listener::Tls } else { Listener::Plain };
+        let server = HttpServer::new(move || http::app(&service, speaks))
             .keep_alive(KEEP_ALIVE)
             .client_request_timeout(SLOW_REQUEST)
             .max_connections(MAX_CONNECTIONS)

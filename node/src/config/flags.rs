@@ -100,6 +100,8 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use proptest::sample::Index;
 
@@ -165,20 +167,24 @@ mod tests {
         "\u{e9}",
     ];
 
+    /// Each option once, given as a flag.
+    static VALID: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let valid = |option: &Opt| match option.kind {
+            Kind::Bool => format!("--{}", option.flag),
+            Kind::Int => format!("--{}=7", option.flag),
+            Kind::Text => format!("--{}=text", option.flag),
+            Kind::Duration => format!("--{}=1h30m", option.flag),
+            Kind::List => format!("--{}=a,b", option.flag),
+        };
+        table::all().map(valid).collect()
+    });
+
     proptest! {
         #![proptest_config(crate::generated::config())]
 
         #[test]
         fn generated_inputs_are_read_or_refused(of in prop::collection::vec(any::<Index>(), 1..4), edits in edits(&WORDS)) {
-            let options: Vec<&Opt> = table::all().collect();
-            let word = |option: &&Opt| match option.kind {
-                Kind::Bool => format!("--{}", option.flag),
-                Kind::Int => format!("--{}=7", option.flag),
-                Kind::Text => format!("--{}=text", option.flag),
-                Kind::Duration => format!("--{}=1h30m", option.flag),
-                Kind::List => format!("--{}=a,b", option.flag),
-            };
-            let words: Vec<String> = of.iter().map(|index| word(index.get(&options))).collect();
+            let words: Vec<&str> = of.iter().map(|index| index.get(&VALID).as_str()).collect();
             let line = edited(&words.join(" "), &edits);
             let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
             let mut findings = Findings::default();

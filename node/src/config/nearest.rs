@@ -19,7 +19,7 @@ pub fn nearest<'k>(wrong: &str, known: impl Iterator<Item = &'k str>) -> Option<
     (best <= MAX_DISTANCE && best * 2 < wrong.len().max(2)).then_some(name)
 }
 
-/// Edits between two names.
+/// Edits between two names; of those that are further than [`MAX_DISTANCE`], no more than that.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -30,6 +30,10 @@ fn distance(a: &str, b: &str) -> usize {
             let replaced = diagonal + usize::from(from != *to);
             diagonal = row[j + 1];
             row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+        // Later rows never get below this one's least.
+        if row.iter().all(|edits| *edits > MAX_DISTANCE) {
+            return MAX_DISTANCE + 1;
         }
     }
     row[b.len()]
@@ -46,5 +50,6 @@ mod tests {
         assert_eq!(nearest("email_domain", known.into_iter()), Some("email_domains"));
         assert_eq!(nearest("zzzz", known.into_iter()), None);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("abcdefgh", "ijklmnop"), MAX_DISTANCE + 1);
     }
 }

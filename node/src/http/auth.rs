@@ -32,7 +32,6 @@ fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpRe
     let service = &*worker.service;
     let constraints = match request.query_string() {
         "" => QueryConstraints::default(),
-        query if service.config.http.allow_query_semicolons => QueryConstraints::parse(&query.replace(';', "&")),
         query => QueryConstraints::parse(query),
     };
     let asker = || Asker::of(request, service, Endpoint::Auth);

@@ -23,8 +23,7 @@ const MAX_CODE: usize = 8 * 1024;
 /// Answers 302 to the target that was sealed at the start, or a page that says what went wrong.
 pub async fn callback(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
     let service = &worker.service;
-    let semicolons = service.config.http.allow_query_semicolons;
-    let parameters = match Parameters::read(&request, payload, semicolons).await {
+    let parameters = match Parameters::read(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "login", &Problem::Unparsable(invalid), "/"),
     };

@@ -57,6 +57,15 @@ fn authorization<'r>(request: &'r HttpRequest, worker: &Worker) -> Option<Author
     Authorization::parse(request.headers().get(header::AUTHORIZATION)?.as_bytes())
 }
 
+/// The bearer token that the request stands by; none where a password or a cookie is what counts.
+pub fn token_of(request: &HttpRequest, worker: &Worker, standing: &Standing) -> Option<String> {
+    let Standing::Live(opened) = standing else { return None };
+    if !opened.is_for_one_request() || opened.voucher != Voucher::Provider {
+        return None;
+    }
+    authorization(request, worker)?.token().map(|token| token.to_string())
+}
+
 async fn by_header(request: &HttpRequest, worker: &Worker, authorization: Authorization<'_>) -> Standing {
     let service = &worker.service;
     if let Some(bearer) = &service.bearer {

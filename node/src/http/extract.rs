@@ -1,9 +1,10 @@
 //! Untrusted input becomes a type: limits, parameters, who asked and for what.
 
-use actix_web::http::Method;
 use std::borrow::Cow;
 
+use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, web};
 use conclave_proto::forwarded::{
     Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets, original_request,
@@ -78,6 +79,19 @@ impl HeaderView for Headers<'_> {
         for value in self.0.get_all(name) {
             visit(value.as_bytes());
         }
+    }
+}
+
+/// `;` becomes `&` in the query, as in oauth2-proxy for all that comes after: parameters, return
+/// targets and what is handed on. A form in a body is not touched.
+pub fn part_at_semicolons(head: &mut RequestHead) {
+    let Some(query) = head.uri.query().filter(|query| query.contains(';')) else { return };
+    let whole = format!("{}?{}", head.uri.path(), query.replace(';', "&"));
+    let mut parts = head.uri.clone().into_parts();
+    // It was a URI before, and `&` stands wherever `;` may.
+    parts.path_and_query = whole.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        head.uri = uri;
     }
 }
 
@@ -160,24 +174,23 @@ impl std::fmt::Debug for Parameters {
 
 impl Parameters {
     /// Reads query and, of a posted form, body.
-    pub async fn read(request: &HttpRequest, payload: web::Payload, semicolons: bool) -> Result<Self, InvalidInput> {
+    pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Self, InvalidInput> {
         check_limits(request)?;
         let mut all = Vec::new();
         if has_form(request) {
             let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
             let body = body.map_err(|_| InvalidInput::Body)?;
             let text = std::str::from_utf8(&body).map_err(|_| InvalidInput::Parameters)?;
-            // As in oauth2-proxy, the old separator is allowed in queries only.
-            parse_into(text, false, &mut all)?;
+            parse_into(text, &mut all)?;
         }
-        parse_into(request.query_string(), semicolons, &mut all)?;
+        parse_into(request.query_string(), &mut all)?;
         Ok(Self(all))
     }
 
     /// Reads the query alone.
-    pub fn of_query(request: &HttpRequest, semicolons: bool) -> Result<Self, InvalidInput> {
+    pub fn of_query(request: &HttpRequest) -> Result<Self, InvalidInput> {
         let mut all = Vec::new();
-        parse_into(request.query_string(), semicolons, &mut all)?;
+        parse_into(request.query_string(), &mut all)?;
         Ok(Self(all))
     }
 
@@ -205,9 +218,8 @@ fn has_form(request: &HttpRequest) -> bool {
 }
 
 /// As strict as Go's parser: what two parsers may read differently is refused, not guessed.
-fn parse_into(text: &str, semicolons: bool, all: &mut Vec<(String, String)>) -> Result<(), InvalidInput> {
-    let separators: &[char] = if semicolons { &['&', ';'] } else { &['&'] };
-    for pair in text.split(separators).filter(|pair| !pair.is_empty()) {
+fn parse_into(text: &str, all: &mut Vec<(String, String)>) -> Result<(), InvalidInput> {
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
         if pair.contains(';') || all.len() >= MAX_PARAMETERS {
             return Err(InvalidInput::Parameters);
         }
@@ -239,7 +251,7 @@ mod tests {
     async fn parameters(request: TestRequest) -> Result<Parameters, InvalidInput> {
         let (request, mut payload) = request.to_http_parts();
         let payload = web::Payload::from_request(&request, &mut payload).await.expect("a payload");
-        Parameters::read(&request, payload, false).await
+        Parameters::read(&request, payload).await
     }
 
     #[actix_web::test]
@@ -265,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn semicolons_part_queries_and_nothing_else() {
+        let read = |uri: &str| {
+            let mut request = TestRequest::get().uri(uri).to_srv_request();
+            part_at_semicolons(request.head_mut());
+            request.uri().to_string()
+        };
+        assert_eq!(read("/a;b?c;d=%3B;e"), "/a;b?c&d=%3B&e");
+        assert_eq!(read("http://h.test/a;b?c;d"), "http://h.test/a;b?c&d");
+        assert_eq!(read("/a;b"), "/a;b");
+    }
+
+    #[test]
     fn foreign_cookies_do_not_take_ours_away() {
         let request = TestRequest::get()
             .append_header((header::COOKIE, HeaderValue::from_bytes(b"x=\xff\xfe; ours=1").expect("obs-text")))
@@ -279,7 +303,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn limits_hold() {
+    async fn rustsec_2022_0055_limits_hold() {
         let long = format!("/oauth2/start?rd={}", "a".repeat(MAX_URI));
         assert_eq!(parameters(TestRequest::get().uri(&long)).await, Err(InvalidInput::UriTooLong));
         let wide = TestRequest::get().uri("/").insert_header(("x-long", "a".repeat(MAX_HEADER_BLOCK)));

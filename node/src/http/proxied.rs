@@ -99,7 +99,7 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
     let headers = Headers(request.headers());
     let visit = Visit::read(request, &headers, service.gateway());
     // A posted form is the application's: only the query may name a target.
-    let parameters = match Parameters::of_query(request, service.config.http.allow_query_semicolons) {
+    let parameters = match Parameters::of_query(request) {
         Ok(parameters) => parameters,
         Err(invalid) => {
             let problem = if skip_page { invalid.into() } else { Problem::UnparsableOutside(invalid) };

@@ -8,18 +8,13 @@ use conclave_proto::redirect::LocalUri;
 
 use super::extract::{Headers, Visit};
 use super::respond::{self, Destination};
-use super::{Service, Worker};
+use super::{Listener, Service, Worker};
 use crate::config::ListenAddress;
 
-/// Whether a request came without TLS as far as trusted headers say; without them it came by the
-/// listener, which speaks TLS alone where this option is set. A path that is not clean is cleaned first.
-pub fn came_in_the_clear(head: &RequestHead, service: &Service) -> bool {
-    let own = OwnRequest {
-        method: head.method.as_str(),
-        scheme: if service.config.http.tls.is_some() { "https" } else { "http" },
-        host: "",
-        uri: head.uri.path(),
-    };
+/// Whether a request came without TLS as far as trusted headers say; without them it came as the
+/// listener speaks. A path that is not clean is cleaned first.
+pub fn came_in_the_clear(head: &RequestHead, listener: Listener, service: &Service) -> bool {
+    let own = OwnRequest { method: head.method.as_str(), scheme: listener.scheme(), host: "", uri: head.uri.path() };
     let peer = head.peer_addr.map_or(PeerAddress::Unix, |address| PeerAddress::Ip(address.ip()));
     let headers = Headers(&head.headers);
     let found = original_request(service.gateway(), &peer, Endpoint::Browser, own, &headers);

@@ -19,8 +19,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     if skip_page && start::is_background(&request) {
         return start::refuse_background();
     }
-    let semicolons = service.config.http.allow_query_semicolons;
-    let parameters = match Parameters::read(&request, payload, semicolons).await {
+    let parameters = match Parameters::read(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "sign-in", &Problem::Unparsable(invalid), "/"),
     };
@@ -58,11 +57,13 @@ async fn page(
 pub fn render(worker: &Worker, target: &ReturnTo) -> String {
     let site = &worker.service.site;
     let config = site.config();
+    // Who signed in must not land on this page, which would end the session.
+    let own = format!("{}/sign_in", site.prefix());
     let page = SignInPage {
         provider: &site.provider_config().display_name,
         banner: config.banner.as_deref().filter(|text| *text != "-"),
         prefix: site.prefix(),
-        target: target.as_str(),
+        target: if target.as_str() == own { "/" } else { target.as_str() },
         local_form: config.local.as_ref().is_some_and(|local| local.show_form),
         footer: config.footer.as_deref(),
         logo: config.logo.as_ref(),

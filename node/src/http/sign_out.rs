@@ -6,11 +6,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::command::{Command, Revoke};
 use conclave_proto::forwarded::Endpoint;
+use conclave_proto::policy::QueryConstraints;
 use conclave_proto::ticket::Ticket;
 use conclave_raft::Lookup;
 
 use super::backend_logout::ID_TOKEN_PLACEHOLDER;
 use super::chain::{self, Found};
+use super::check::{Verdict, judge};
 use super::extract::{Headers, Parameters, Visit, cookie_line};
 use super::lookup::Standing;
 use super::problem::Problem;
@@ -32,30 +34,36 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     if matches!(standing, Standing::Refused) {
         return respond::uncached_text(StatusCode::FORBIDDEN, "Forbidden\n");
     }
-    let semicolons = service.config.http.allow_query_semicolons;
-    let parameters = match Parameters::read(&request, payload, semicolons).await {
+    let parameters = match Parameters::read(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "sign-out", &Problem::Unparsable(invalid), "/"),
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
     let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
-    let id_token = id_token(&request, &worker, target.as_str());
+    let id_token = id_token(&request, &worker, &standing, target.as_str());
+    // As in oauth2-proxy: who may not pass now has no token to name. The provider is told all the same.
+    let passes = judge(&request, &worker, Endpoint::Browser, &QueryConstraints::default(), &standing);
+    let named = id_token.as_deref().filter(|_| matches!(passes, Verdict::Allow(_)));
     match end_sessions(&request, &worker).await {
         Ok(()) => {
             tell_provider(&worker, id_token.as_deref()).await;
             let cookies = service.site.clear_session(visit.host(), &cookie_line(&request));
-            let id_token = id_token.as_deref();
+            let id_token = named;
             respond::redirect(&request, Destination::SignedOut { target: &target, id_token }, &cookies)
         }
         Err(problem) => respond::failure(&request, &worker, "sign-out", &problem, target.as_str()),
     }
 }
 
-/// The session's ID token where the target or the provider asks for it; none without a session.
-fn id_token(request: &HttpRequest, worker: &Worker, target: &str) -> Option<String> {
+/// The ID token of whoever asks where the target or the provider wants it: the bearer's own, or the
+/// session's; none without either.
+fn id_token(request: &HttpRequest, worker: &Worker, standing: &Standing, target: &str) -> Option<String> {
     if !target.contains(ID_TOKEN_PLACEHOLDER) && worker.service.backend_logout.is_none() {
         return None;
+    }
+    if let Some(token) = chain::token_of(request, worker, standing) {
+        return Some(token);
     }
     let tickets = lookup::tickets(worker, &cookie_line(request)).unwrap_or_default();
     tickets.iter().find_map(|ticket| lookup::body_of(worker, ticket)).map(|body| body.id_token)

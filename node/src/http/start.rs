@@ -26,8 +26,7 @@ pub async fn start(request: HttpRequest, payload: web::Payload, worker: web::Dat
         return refuse_background();
     }
     let service = &worker.service;
-    let semicolons = service.config.http.allow_query_semicolons;
-    let parameters = match Parameters::read(&request, payload, semicolons).await {
+    let parameters = match Parameters::read(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "login start", &invalid.into(), "/"),
     };

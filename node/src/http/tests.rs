@@ -1,6 +1,7 @@
 //! The endpoints together, on a real store of a cluster of one, with a provider that vouches for
 //! whoever the code names.
 
+mod advisories;
 mod credentials;
 mod login;
 mod named_rules;

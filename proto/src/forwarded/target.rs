@@ -1,5 +1,7 @@
 //! Where a browser goes after its login when no target was named.
 
+use std::fmt::Write as _;
+
 use super::headers::{Single, single};
 use super::{Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress};
 
@@ -19,7 +21,10 @@ pub fn default_targets(
         Some(rest) if rest.starts_with('/') => "/".to_owned(),
         _ => uri.to_owned(),
     };
-    let uri = outside_prefix(header("x-forwarded-uri").one().unwrap_or(own.uri));
+    let uri = match header("x-forwarded-uri").one() {
+        Some(reported) => outside_prefix(reported),
+        None => escaped(&outside_prefix(own.uri)),
+    };
     let mut candidates = Vec::with_capacity(2);
     if let Some(host) = header("x-forwarded-host").one().filter(|host| *host != own.host) {
         let scheme = header("x-forwarded-proto").one().unwrap_or(own.scheme);
@@ -27,4 +32,21 @@ pub fn default_targets(
     }
     candidates.push(uri);
     candidates
+}
+
+/// A request line's path with the characters escaped that stand raw in no URL: browsers read a
+/// backslash as a slash.
+fn escaped(uri: &str) -> String {
+    let (path, query) = uri.split_at(uri.find('?').unwrap_or(uri.len()));
+    let mut out = String::with_capacity(uri.len());
+    for letter in path.chars() {
+        match letter {
+            '\\' | '"' | '<' | '>' | '^' | '`' | '{' | '|' | '}' => {
+                // Each is one byte.
+                let _ = write!(out, "%{:02X}", u32::from(letter));
+            }
+            _ => out.push(letter),
+        }
+    }
+    out + query
 }

@@ -22,6 +22,11 @@ pub fn split_url(whole: &str) -> Option<SplitUrl<'_>> {
     (is_host(host) && is_uri(uri)).then_some(SplitUrl { scheme, host, uri })
 }
 
+/// The scheme that a header names, in whichever case.
+pub(super) fn scheme(named: &str) -> Option<&'static str> {
+    ["http", "https"].into_iter().find(|scheme| named.eq_ignore_ascii_case(scheme))
+}
+
 /// Whether this is `host` or `host:port` of host characters.
 pub(super) fn is_host(host: &str) -> bool {
     let (name, port) = match host.rsplit_once(':') {

@@ -206,7 +206,7 @@ mod tests {
     fn config() -> Config {
         let scale = std::env::var("SCALE").ok().and_then(|raw| raw.parse::<f64>().ok()).unwrap_or(0.02);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let cases = (FULL * scale.clamp(0.0, 1.0)) as u32;
+        let cases = (FULL * scale.clamp(0.0, 1.0)).round() as u32;
         println!("{cases} of {FULL} inputs");
         Config { cases, failure_persistence: None, ..Config::default() }
     }

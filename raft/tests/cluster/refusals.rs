@@ -40,7 +40,7 @@ async fn answer(cluster: &Cluster, to: usize, certificate: &[u8], head: FrameHea
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_is_refused_before_raft_reads_a_byte() {
+async fn cve_2024_47616_a_stranger_is_refused_before_raft_reads_a_byte() {
     let cluster = Cluster::ready(3, Plan::default()).await;
     let leaf = leaf_of(&cluster.replicas[1]);
     for kind in [FrameKind::Append, FrameKind::Vote, FrameKind::Forward, FrameKind::SnapshotBegin, FrameKind::Claim] {

@@ -3,7 +3,7 @@
 //
 // Environment: PORT, REDIRECT_URIS (comma-separated), optional HOST_NAME (default 127.0.0.1).
 // Control endpoints, not part of any protocol:
-//   GET  /control/ledger   {codes: {CODE: {asked, granted}}, tokens: [..], logins}
+//   GET  /control/ledger   {codes: {CODE: {asked, granted}}, refreshes: {TOKEN: times}, tokens: [..], logins}
 //   POST /control/reset    empties the ledger
 //   POST /control/delay?ms=N   lets every later token request wait N ms
 import http from 'node:http';
@@ -24,7 +24,7 @@ function claimsOf(sub) {
   return { sub, preferred_username: sub, name: sub, ...(SPECIAL[sub] ?? usual) };
 }
 
-let ledger = { codes: {}, tokens: [], logins: 0 };
+let ledger = { codes: {}, refreshes: {}, tokens: [], logins: 0 };
 let tokenDelay = 0;
 
 const provider = new Provider(issuer, {
@@ -63,6 +63,8 @@ provider.use(async (ctx, next) => {
   const isToken = ctx.method === 'POST' && ctx.path === '/token';
   if (isToken && tokenDelay) await new Promise((done) => setTimeout(done, tokenDelay));
   await next();
+  const refresh = isToken && ctx.oidc?.body?.refresh_token;
+  if (refresh) ledger.refreshes[refresh] = (ledger.refreshes[refresh] ?? 0) + 1;
   const code = isToken && ctx.oidc?.body?.code;
   if (!code) return;
   const entry = (ledger.codes[code] ??= { asked: 0, granted: 0 });
@@ -89,6 +91,8 @@ async function bodyOf(req) {
 
 async function interaction(req, res) {
   const { uid, prompt } = await provider.interactionDetails(req, res);
+  // The grant holds everything already; asking for it anew is how a client gets a refresh token.
+  if (prompt.name === 'consent') return provider.interactionFinished(req, res, { consent: {} }, { mergeWithLastSubmission: true });
   if (prompt.name !== 'login') throw new Error(`unexpected prompt ${prompt.name}`);
   if (req.method === 'GET') return html(res, page(uid, 'The password is the name.'));
   const form = new URLSearchParams(await bodyOf(req));
@@ -103,7 +107,7 @@ function html(res, text) {
 }
 
 function control(url, res) {
-  if (url.pathname === '/control/reset') ledger = { codes: {}, tokens: [], logins: 0 };
+  if (url.pathname === '/control/reset') ledger = { codes: {}, refreshes: {}, tokens: [], logins: 0 };
   if (url.pathname === '/control/delay') tokenDelay = Number(url.searchParams.get('ms'));
   res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(ledger));
 }

@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::normal::Places;
 use super::provider::{Provider, through_provider, wait_port};
+use super::redis::Redis;
 use super::scenario::{Scenario, Step, Tamper};
 use super::wire::{CLOSED, Jar, Response, send};
+use crate::timing;
 
 /// The flags that every scenario starts from.
 const BASE: [&str; 13] = [
@@ -49,11 +51,12 @@ pub struct Stage {
     subject: Subject,
     places: Places,
     provider: Provider,
+    _redis: Option<Redis>,
     folder: tempfile::TempDir,
 }
 
 impl Stage {
-    /// Ports `base` to `base + 5` are used.
+    /// Ports `base` to `base + 4` are used.
     pub fn new(subject: Subject, provider: &Path, base: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let addr = format!("127.0.0.1:{}", base + 2);
@@ -64,7 +67,8 @@ impl Stage {
             dir: folder.path().display().to_string(),
             redis: format!("127.0.0.1:{}", base + 1),
         };
-        Self { subject, places, provider, folder }
+        let redis = (!subject.ours).then(|| Redis::start(base + 1));
+        Self { subject, places, provider, _redis: redis, folder }
     }
 
     /// All answers of one scenario; `must_end` as recorded or as the differences ask.
@@ -152,19 +156,18 @@ impl<'s> Run<'s> {
     }
 
     fn ended(&mut self) -> Value {
-        let end = Instant::now() + START;
-        while Instant::now() < end {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return json!({"exit": status.code(), "log": self.log()});
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        json!({"exit": "kept running", "log": self.log()})
+        let mut exit = json!("kept running");
+        timing::holds_within(START, || {
+            let Ok(Some(status)) = self.child.try_wait() else { return false };
+            exit = json!(status.code());
+            true
+        });
+        json!({"exit": exit, "log": self.log()})
     }
 
     fn step(&mut self, step: &Step) -> Result<Value, String> {
         if let Some(seconds) = step.sleep {
-            std::thread::sleep(Duration::from_secs_f64(seconds));
+            timing::pause(Duration::from_secs_f64(seconds));
             return Ok(Value::Null);
         }
         if let Some(files) = &step.write {

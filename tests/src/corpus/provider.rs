@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::normal::attribute;
 use super::wire::{Jar, Response, send};
+use crate::timing;
 
 /// Longest wait for a port to open.
 const START: Duration = Duration::from_secs(15);
@@ -59,19 +60,13 @@ impl Drop for Provider {
 
 /// Waits until something listens; gives up early when the child has ended.
 pub fn wait_port(addr: &str, limit: Duration, mut child: Option<&mut Child>) -> bool {
-    let end = Instant::now() + limit;
-    while Instant::now() < end {
-        if let Some(child) = child.as_deref_mut() {
-            if matches!(child.try_wait(), Ok(Some(_))) {
-                return false;
-            }
-        }
-        if std::net::TcpStream::connect(addr).is_ok() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(15));
-    }
-    false
+    let mut listens = false;
+    timing::holds_within(limit, || {
+        let ended = child.as_deref_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
+        listens = !ended && std::net::TcpStream::connect(addr).is_ok();
+        ended || listens
+    });
+    listens
 }
 
 /// Follows the provider's forms as `user` until it sends the browser away: the URL it is sent to.

@@ -135,7 +135,7 @@ async fn opening_rules_see_the_url_that_is_asked_for() {
 }
 
 #[actix_web::test]
-async fn paths_are_compared_as_they_are_on_the_wire() {
+async fn ghsa_6jwx_7vp4_9847_paths_are_compared_as_they_are_on_the_wire() {
     let bench = Bench::start(&["--upstream=static://202", "--upstream=http://a.test/only/exactly/"]).await;
     let app = bench.app().await;
     let mut browser = Browser::default();

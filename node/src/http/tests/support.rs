@@ -211,7 +211,7 @@ impl Bench {
     /// The HTTP service, in process.
     pub async fn app(&self) -> impl ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
         let service = Arc::clone(&self.node.service);
-        test::init_service(http::app(&service)).await
+        test::init_service(http::app(&service, http::Listener::Plain)).await
     }
 
     /// Stops the node and keeps its directory.

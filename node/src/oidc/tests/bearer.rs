@@ -50,6 +50,25 @@ async fn a_token_names_who_its_claims_name() {
 }
 
 #[tokio::test]
+async fn ghsa_wcvh_g65p_v576_a_token_for_somebody_else_names_nobody() {
+    let (fake, clock) = (Fake::start().await, ManualClock::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let provider = fake.provider(dir.path(), &clock, |_| {});
+    provider.refresh_metadata().await.expect("discovery");
+    assert!(provider.bearer(&token(&fake.issuer, json!({}))).is_ok(), "the control");
+    for aud in [Value::Null, json!(""), json!("other"), json!([]), json!(["other"]), json!([[CLIENT]]), json!(7)] {
+        assert!(provider.bearer(&token(&fake.issuer, json!({ "aud": aud }))).is_err(), "aud {aud}");
+    }
+    let without = TestKey::Rsa.token(Some("k1"), &json!({ "iss": fake.issuer, "sub": "robot", "exp": NOW + 60 }));
+    assert!(provider.bearer(&without).is_err(), "no aud");
+    for iss in [Value::Null, json!(""), json!("https://other.test"), json!(format!("{}/", fake.issuer)), json!(["x"])] {
+        assert!(provider.bearer(&token(&fake.issuer, json!({ "iss": iss }))).is_err(), "iss {iss}");
+    }
+    let without = TestKey::Rsa.token(Some("k1"), &json!({ "aud": CLIENT, "sub": "robot", "exp": NOW + 60 }));
+    assert!(provider.bearer(&without).is_err(), "no iss");
+}
+
+#[tokio::test]
 async fn a_flood_of_unknown_keys_costs_one_fetch_in_a_while() {
     let (fake, clock) = (Fake::start().await, ManualClock::new());
     let dir = tempfile::tempdir().expect("a directory");

@@ -170,6 +170,33 @@ fn other_kinds_of_token_are_refused() {
 }
 
 #[test]
+fn ghsa_2c7c_3mj9_8fqh_cve_2016_9121_cve_2016_9122_cve_2016_9123_cve_2024_28180_cve_2026_34986_only_signed_tokens_are_read()
+ {
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for header in [
+        json!({ "alg": "PBES2-HS512+A256KW", "enc": "A256GCM", "p2c": 2_000_000_000, "p2s": "AAAA" }),
+        json!({ "alg": "RSA-OAEP", "enc": "A128CBC-HS256", "zip": "DEF" }),
+        json!({ "alg": "dir", "enc": "A256GCM" }),
+        json!({ "alg": "ECDH-ES", "enc": "A128CBC-HS256", "epk": { "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" } }),
+    ] {
+        let token = format!("{}..AAAA.AAAA.AAAA", part(header.clone()));
+        assert_eq!(check(&token, |_| {}), Err(InvalidIdToken::Encrypted), "{header}");
+        let signed = TestKey::P256.jwt(&json!({ "alg": "ES256", "enc": header["enc"] }), &good());
+        assert_eq!(check(&signed, |_| {}), Err(InvalidIdToken::Encrypted), "{header}");
+    }
+    // Several signatures, and a token in the other notation.
+    let json_form = json!({ "payload": part(good()), "signatures": [{ "protected": "e30", "signature": "" }] });
+    assert_eq!(check(&json_form.to_string(), |_| {}), Err(InvalidIdToken::Malformed));
+}
+
+#[test]
+fn cve_2025_27144_many_dots_are_no_token() {
+    let token = format!("{}.{}", TestKey::P256.token(None, &good()), ".".repeat(1_000_000));
+    assert_eq!(check(&token, |_| {}), Err(InvalidIdToken::Encrypted));
+    assert_eq!(check(&".".repeat(1_000_000), |_| {}), Err(InvalidIdToken::Malformed));
+}
+
+#[test]
 fn issuer_and_subject_are_exact() {
     assert!(matches!(with("iss", json!("https://issuer.test/")), Err(InvalidIdToken::Issuer { .. })));
     assert_eq!(with("iss", Value::Null), Err(InvalidIdToken::Claim("iss")));
