@@ -76,12 +76,12 @@ pub fn soften(answer: &Value, deletions: bool) -> Value {
 
 fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
     let mut soft: Map<String, Value> = map.iter().map(|(key, value)| (key.clone(), soften(value, deletions))).collect();
-    if soft.contains_key("to") {
-        if let Some(Value::Object(query)) = soft.get_mut("query") {
-            query.retain(|key, _| !LOGIN_PARAMETERS.contains(&key.as_str()));
-            if query.contains_key("state") {
-                query.insert("state".into(), json!("<random>"));
-            }
+    if soft.contains_key("to")
+        && let Some(Value::Object(query)) = soft.get_mut("query")
+    {
+        query.retain(|key, _| !LOGIN_PARAMETERS.contains(&key.as_str()));
+        if query.contains_key("state") {
+            query.insert("state".into(), json!("<random>"));
         }
     }
     if let Some(Value::Array(cookies)) = soft.get_mut("cookies") {
@@ -95,11 +95,11 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
     let is_page = |headers: &Map<String, Value>| {
         headers.get("content-type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with("text/html"))
     };
-    if let Some(Value::Object(headers)) = soft.get_mut("headers") {
-        if is_page(headers) {
-            // Pages of ours forbid sniffing; see docs/differences.md.
-            headers.remove("x-content-type-options");
-        }
+    if let Some(Value::Object(headers)) = soft.get_mut("headers")
+        && is_page(headers)
+    {
+        // Pages of ours forbid sniffing; see docs/differences.md.
+        headers.remove("x-content-type-options");
     }
     if let Some(Value::Array(forms)) = soft.get_mut("forms") {
         forms.sort_by_key(Value::to_string);

@@ -45,10 +45,10 @@ impl Expectation {
         if self.serves && ours.get("not_started").is_some() {
             return Some(format!("does not serve: {ours}"));
         }
-        if let Some(code) = self.exit {
-            if ours["exit"] != code {
-                return Some(format!("ended with {} instead of {code}", ours["exit"]));
-            }
+        if let Some(code) = self.exit
+            && ours["exit"] != code
+        {
+            return Some(format!("ended with {} instead of {code}", ours["exit"]));
         }
         if !self.any.is_empty() && !self.any.iter().any(|wanted| holds(wanted, ours)) {
             return Some(format!("none of the wanted answers: {ours}"));

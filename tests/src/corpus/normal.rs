@@ -92,10 +92,10 @@ impl Places {
                 headers.insert(lower, Value::String(self.header(value)));
             }
         }
-        if let Some(Value::String(token)) = headers.get_mut("x-auth-request-access-token") {
-            if !token.starts_with('<') {
-                *token = "<access token>".to_owned();
-            }
+        if let Some(Value::String(token)) = headers.get_mut("x-auth-request-access-token")
+            && !token.starts_with('<')
+        {
+            *token = "<access token>".to_owned();
         }
         let cookies: Vec<Value> = response.all("set-cookie").map(cookie).collect();
         json!({"status": response.status, "headers": headers, "cookies": cookies, "body": self.body(response)})
@@ -134,10 +134,10 @@ impl Places {
         }
         let kind = response.get("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default();
-        if kind == "application/json" {
-            if let Ok(value) = serde_json::from_str::<Value>(&text) {
-                return json!({"json": self.blank_json(value)});
-            }
+        if kind == "application/json"
+            && let Ok(value) = serde_json::from_str::<Value>(&text)
+        {
+            return json!({"json": self.blank_json(value)});
         }
         if kind == "text/html" || text.trim_start().starts_with('<') {
             if response.get("location").is_some() {
