@@ -31,10 +31,13 @@ type Probe = (String, Expected, Vec<u8>);
 /// A request that opens where it is taken for one of its own: the mark of a smuggled request.
 const SMUGGLED: &str = "GET /ping HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn probes() -> Vec<Probe> {
+fn auth(lines: &str) -> String {
+    format!("GET /oauth2/auth HTTP/1.1\r\n{lines}\r\n")
+}
+
+fn framing_probes() -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     let mut add = |name: &str, expected, text: String| probes.push((name.to_owned(), expected, text.into_bytes()));
-    let auth = |lines: &str| format!("GET /oauth2/auth HTTP/1.1\r\n{lines}\r\n");
     let posted = |lines: &str, body: &str| format!("POST /oauth2/auth HTTP/1.1\r\nHost: a\r\n{lines}\r\n{body}");
     use Expected::{OnceOrRefused, Refused};
 
@@ -91,6 +94,13 @@ fn probes() -> Vec<Probe> {
     ] {
         add(name, OnceOrRefused, posted("Transfer-Encoding: chunked\r\nConnection: close\r\n", &body));
     }
+    probes
+}
+
+fn head_probes() -> Vec<Probe> {
+    use Expected::{OnceOrRefused, Refused};
+    let mut probes: Vec<Probe> = Vec::new();
+    let mut add = |name: &str, expected, text: String| probes.push((name.to_owned(), expected, text.into_bytes()));
 
     // Lines.
     add("obs-fold", Refused, auth("Host: a\r\nX-A: b\r\n c\r\n"));
@@ -168,7 +178,7 @@ fn wrong(expected: Expected, heard: &Heard, took: Duration) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn http_desync_rustsec_2021_0020_rustsec_2021_0078_rustsec_2021_0079() -> Result<(), Failure> {
-    let probes = probes();
+    let probes: Vec<Probe> = framing_probes().into_iter().chain(head_probes()).collect();
     let mut scenario =
         Scenario::begin("http_desync", probes.len(), probes.len(), "requests that parsers cut differently");
     let mut service = Lone::start(&WorkDir::fresh("http_desync"), &nobody(), &[]).await?;

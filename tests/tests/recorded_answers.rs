@@ -8,11 +8,11 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use conclave_tests::corpus::judge::{Judge, Stages, Verdict, scenarios};
 use conclave_tests::corpus::player::{Stage, Subject};
 use conclave_tests::corpus::scenario::Scenario;
+use conclave_tests::scale::Scale;
 use conclave_tests::{report, repository, target_dir};
 
 /// Scenarios wait for processes more than they compute: more players than cores pay off.
@@ -25,8 +25,7 @@ fn chosen(all: Vec<Scenario>, whole: bool, judge: &Judge) -> Vec<Scenario> {
     let only = std::env::var("ONLY").ok();
     let later = std::env::var_os("LATER").is_some();
     let whole = whole || later || only.is_some();
-    let day = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
-    let third = usize::try_from(day % 3).unwrap_or(0);
+    let third = usize::try_from(Scale::day() % 3).unwrap_or(0);
     all.into_iter()
         .enumerate()
         .filter(|(index, _)| whole || index % 3 == third)
