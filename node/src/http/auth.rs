@@ -20,7 +20,7 @@ pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpRespon
         audit::bad_input(&Asker::of(&request, &worker.service, Endpoint::Auth), invalid);
         worker.service.metrics.auth_forbidden.inc();
         worker.service.metrics.denied("bad_input");
-        return respond::auth(AuthAnswer::Forbid, worker.service.site.ok_status());
+        return respond::auth(AuthAnswer::Forbid, &worker.service.site);
     }
     match chain::find(&request, &worker) {
         Found::Settled(standing) => answer(&request, &worker, &standing),
@@ -59,5 +59,5 @@ fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpRe
             AuthAnswer::Forbid
         }
     };
-    respond::auth(answer, service.site.ok_status())
+    respond::auth(answer, &service.site)
 }

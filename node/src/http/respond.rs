@@ -35,11 +35,11 @@ pub enum AuthAnswer<'a> {
 }
 
 /// The answer of `/auth`. It carries no cache headers, so that the gateway may cache it.
-pub fn auth(answer: AuthAnswer<'_>, ok_status: StatusCode) -> HttpResponse {
+pub fn auth(answer: AuthAnswer<'_>, site: &Site) -> HttpResponse {
     match answer {
         AuthAnswer::Allow(session) => {
-            let mut response = HttpResponse::new(ok_status);
-            add_session(&mut response, session);
+            let mut response = HttpResponse::new(site.ok_status());
+            add_session(&mut response, session, site);
             response
         }
         AuthAnswer::SignIn => text(StatusCode::UNAUTHORIZED, "Unauthorized\n"),
@@ -48,11 +48,11 @@ pub fn auth(answer: AuthAnswer<'_>, ok_status: StatusCode) -> HttpResponse {
     }
 }
 
-/// Puts what is known about a session on an answer that lets it through.
-pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>) {
-    let Some(session) = session else { return };
+/// Puts what is known about a session on an answer that lets it through; where a rule lets nobody
+/// through, what the configured headers hold by themselves.
+pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>, site: &Site) {
     let headers = response.headers_mut();
-    for (name, value) in &session.headers {
+    for (name, value) in session.map_or(site.headers_of_nobody(), |session| &session.headers) {
         headers.insert(name.clone(), value.clone());
     }
 }

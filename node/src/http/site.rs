@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::extract::Visit;
 use crate::config::{Config, HeaderConfig, ProviderConfig, SiteConfig};
+use crate::inject::{InjectedHeaders, injected};
 
 /// The configuration names a site that cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -35,6 +36,7 @@ pub struct Site {
     config: Arc<SiteConfig>,
     provider: Arc<ProviderConfig>,
     ok_status: StatusCode,
+    nobody: InjectedHeaders,
 }
 
 impl Site {
@@ -44,7 +46,10 @@ impl Site {
         let provider = config.providers.iter().find(|provider| provider.id == site.provider);
         let provider =
             provider.ok_or_else(|| InvalidSite::Provider { site: site.id.clone(), provider: site.provider.clone() })?;
+        // The rules were tried when the configuration was read: without a session they hold only secrets.
+        let nobody = injected(&site.headers.answers, None).unwrap_or_default();
         Ok(Self {
+            nobody,
             config: Arc::new(site.clone()),
             provider: Arc::new(provider.clone()),
             ok_status: if site.auth_ok_status == 200 { StatusCode::OK } else { StatusCode::ACCEPTED },
@@ -84,6 +89,11 @@ impl Site {
     /// What allowed answers carry.
     pub fn headers(&self) -> &HeaderConfig {
         &self.config.headers
+    }
+
+    /// What they carry where no session is needed and none is there.
+    pub fn headers_of_nobody(&self) -> &InjectedHeaders {
+        &self.nobody
     }
 
     /// Hosts that absolute return targets may name.

@@ -5,6 +5,7 @@ mod advisories;
 mod credentials;
 mod login;
 mod named_rules;
+mod outward;
 mod proxied;
 mod refusals;
 mod support;

@@ -142,6 +142,11 @@ pub struct Bench {
 pub struct Directory(Option<tempfile::TempDir>);
 
 impl Directory {
+    /// A new one.
+    pub fn fresh() -> Self {
+        Self(Some(tempfile::tempdir().expect("a directory")))
+    }
+
     /// Its path.
     pub fn path(&self) -> &std::path::Path {
         self.0.as_ref().expect("kept until the drop").path()
@@ -166,6 +171,11 @@ impl Bench {
 
     /// Starts on a directory that was used before; does not wait until it is ready.
     pub async fn restart(directory: Directory, flags: &[&str]) -> Self {
+        Self::changed(directory, flags, |_| {}).await
+    }
+
+    /// As [`Bench::restart`], with a change that the flags alone do not make without files.
+    pub async fn changed(directory: Directory, flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let store = std::fs::File::open(directory.path().join("store/db"));
         let patience = tokio::time::Instant::now() + Duration::from_secs(20);
         while store.as_ref().is_ok_and(|db| db.try_lock().is_err()) {
@@ -190,7 +200,37 @@ impl Bench {
             data.as_str(),
         ];
         all.extend(flags);
-        let config: Config = crate::config::load::from_args(&all).expect("a sound configuration");
+        let mut config = crate::config::load::from_args(&all).expect("a sound configuration");
+        change(&mut config);
+        Self::serve(directory, config).await
+    }
+
+    /// Starts a cluster of one by a structured file, its listener and provider apart, and waits.
+    pub async fn structured(rest: &str, flags: &[&str]) -> Self {
+        let directory = Directory(Some(tempfile::tempdir().expect("a directory")));
+        let file = directory.path().join("alpha.yaml");
+        let head = "server: {bindAddress: 127.0.0.1:0}\nproviders:\n- {id: main, provider: oidc, clientID: rp, \
+                    clientSecret: secret, oidcConfig: {issuerURL: 'https://idp.test'}}\n";
+        std::fs::write(&file, format!("{head}{rest}")).expect("written");
+        let (data, alpha) =
+            (format!("--data-dir={}", directory.path().display()), format!("--alpha-config={}", file.display()));
+        let mut all = vec![
+            data.as_str(),
+            alpha.as_str(),
+            "--cookie-secret=x8Qh2mVb7nR4tY6uJ9kL0pWs3dF5gH1z",
+            "--email-domain=*",
+            "--cookie-secure=false",
+            "--admin-address=127.0.0.1:0",
+            "--peer-address=127.0.0.1:0",
+        ];
+        all.extend(flags);
+        let config = crate::config::load::from_args(&all).expect("a sound configuration");
+        let bench = Self::serve(directory, config).await;
+        bench.until_ready().await;
+        bench
+    }
+
+    async fn serve(directory: Directory, config: Config) -> Self {
         let provider = Arc::new(FakeProvider::default());
         let mut sources = Sources::system(crate::telemetry::Lines::nowhere());
         sources.provider = Some(Arc::clone(&provider) as Arc<dyn Provider>);
