@@ -467,7 +467,9 @@ pub struct ClaimRules {
     pub groups: String,
     /// Tried in order for the audience.
     pub audience: Vec<String>,
-    /// Further claims that sessions keep, such as those that a header rule names.
+    /// Further claims that `/oauth2/userinfo` tells.
+    pub told: Vec<String>,
+    /// Further claims that sessions keep: those, and what a header rule names.
     pub additional: Vec<String>,
     /// Never ask userinfo for what the ID token lacks.
     pub skip_userinfo: bool,

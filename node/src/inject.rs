@@ -9,6 +9,7 @@ use conclave_proto::session::SessionBody;
 use thiserror::Error;
 
 use crate::config::headers::{Claim, ClaimForm, HeaderConfig, HeaderRule, ValueSource};
+use crate::oidc::claims;
 
 /// A response head larger than this does not fit into nginx's default `proxy_buffer_size` of 4 KiB
 /// together with its own lines, and the user would see a 500.
@@ -97,10 +98,10 @@ fn on_one_line(value: &str) -> Cow<'_, str> {
     if value.contains(['\r', '\n']) { Cow::Owned(value.replace(['\r', '\n'], " ")) } else { Cow::Borrowed(value) }
 }
 
-fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> &'b [String] {
+fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> Cow<'b, [String]> {
     use std::slice::from_ref;
     let identity = &body.identity;
-    match claim {
+    let values = match claim {
         Claim::User => from_ref(&identity.user),
         Claim::Email => from_ref(&identity.email),
         Claim::PreferredUsername => from_ref(&identity.preferred_username),
@@ -109,9 +110,11 @@ fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> &'b [String] {
         Claim::IdToken => from_ref(&body.id_token),
         Claim::Additional(wanted) => {
             let found = body.additional_claims.iter().find(|(name, _)| name == wanted);
-            found.map_or(&[], |(_, values)| values)
+            let value = found.and_then(|(_, json)| serde_json::from_str(json).ok());
+            return value.map_or(Cow::Borrowed(&[]), |value| Cow::Owned(claims::as_list(&value)));
         }
-    }
+    };
+    Cow::Borrowed(values)
 }
 
 /// Bytes that these headers take in a response head.
@@ -140,7 +143,7 @@ mod tests {
             access_token: "access".to_owned(),
             refresh_token: String::new(),
             token_expires_at: None,
-            additional_claims: vec![("dept".to_owned(), vec!["lab".to_owned()])],
+            additional_claims: vec![("dept".to_owned(), r#""lab""#.to_owned())],
         }
     }
 

@@ -3,7 +3,7 @@
 
 mod bearer;
 mod call;
-mod claims;
+pub(crate) mod claims;
 mod client;
 mod discovery;
 mod error;
@@ -26,7 +26,7 @@ use conclave_proto::login::LoginAttempt;
 use conclave_proto::session::Identity;
 use conclave_proto::time::Timestamp;
 
-pub use bearer::{BearerError, KEYS_PATIENCE, TokenIssuer};
+pub use bearer::{BearerError, KEYS_PATIENCE, TokenClaims, TokenIssuer};
 pub use call::{CallError, CallObserver, NoObserver, ProviderCall};
 pub use claims::InvalidClaims;
 pub use client::{HttpClientError, http_client};
@@ -95,7 +95,7 @@ pub struct SessionClaims {
     /// When the access token ends, by the provider's word and this replica's clock.
     pub token_expires_at: Option<Timestamp>,
     /// Further claims that the configuration asks for, by name.
-    pub additional: Vec<(String, Vec<String>)>,
+    pub additional: Vec<(String, String)>,
 }
 
 impl fmt::Debug for SessionClaims {

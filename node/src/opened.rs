@@ -31,6 +31,8 @@ pub struct Opened {
     pub voucher: Voucher,
     /// What an allowed answer carries.
     pub headers: InjectedHeaders,
+    /// Further claims that the session's owner may ask for: name, and value as JSON.
+    pub claims: Vec<(String, String)>,
 }
 
 impl Opened {
@@ -41,17 +43,25 @@ impl Opened {
         identity: Identity,
         voucher: Voucher,
         headers: InjectedHeaders,
+        claims: Vec<(String, String)>,
     ) -> Self {
-        let opened = Self::for_one_request(identity, voucher, headers);
+        let opened = Self::for_one_request(identity, voucher, headers, claims);
         Self { ticket: Some((ticket.secret.clone(), generation)), ..opened }
     }
 
     /// What other credentials than a ticket prove. It is never put into the cache.
-    pub fn for_one_request(identity: Identity, voucher: Voucher, headers: InjectedHeaders) -> Self {
+    pub fn for_one_request(
+        identity: Identity,
+        voucher: Voucher,
+        headers: InjectedHeaders,
+        claims: Vec<(String, String)>,
+    ) -> Self {
         let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
         let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
-        let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers);
-        Self { ticket: None, weight, used: AtomicBool::new(false), identity, voucher, headers }
+        let told: usize =
+            claims.iter().map(|(name, value)| name.len() + value.len() + size_of::<(String, String)>()).sum();
+        let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers) + told;
+        Self { ticket: None, weight, used: AtomicBool::new(false), identity, voucher, headers, claims }
     }
 
     /// Whether it lives as long as one request, and is stored nowhere.
@@ -161,7 +171,7 @@ mod tests {
     fn opened(ticket: &Ticket) -> Arc<Opened> {
         let name = HeaderName::from_static("x-auth-request-user");
         let headers = vec![(name, HeaderValue::from_static("alice"))];
-        Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers))
+        Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers, Vec::new()))
     }
 
     #[test]

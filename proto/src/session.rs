@@ -36,8 +36,8 @@ pub struct SessionBody {
     pub refresh_token: String,
     /// When the access token ends by the provider's word.
     pub token_expires_at: Option<Timestamp>,
-    /// Further claims that the configuration asks to hand on, by name.
-    pub additional_claims: Vec<(String, Vec<String>)>,
+    /// Further claims that the configuration asks to hand on: name, and value as JSON.
+    pub additional_claims: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for SessionBody {

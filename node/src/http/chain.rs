@@ -8,7 +8,7 @@ use actix_web::http::header;
 use conclave_proto::authorization::{Authorization, BasicCredentials};
 use conclave_proto::forwarded::Endpoint;
 use conclave_proto::policy::Voucher;
-use conclave_proto::session::{Identity, SessionBody};
+use conclave_proto::session::SessionBody;
 use futures::future::LocalBoxFuture;
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ use super::extract::cookie_line;
 use super::lookup::{self, CannotKnow, NoSession, Seen, Standing};
 use crate::audit::{self, Asker};
 use crate::inject::answer_headers;
-use crate::oidc::{BearerError, KEYS_PATIENCE, TokenIssuer};
+use crate::oidc::{BearerError, KEYS_PATIENCE, TokenClaims, TokenIssuer};
 use crate::opened::Opened;
 
 /// What is known of a request at once.
@@ -97,7 +97,7 @@ async fn by_token(
     let Some(token) = authorization.token() else { return Err(why) };
     for issuer in &bearer.issuers {
         match ask_issuer(worker, issuer, &token).await {
-            Ok(identity) => return Ok(for_one_request(worker, Voucher::Provider, token_body(identity, &token))),
+            Ok(claims) => return Ok(for_one_request(worker, Voucher::Provider, token_body(claims, &token))),
             Err(BearerError::NotReady) => why = BearerError::NotReady,
             Err(BearerError::Issuer) => {}
             Err(error) => why = if why == BearerError::NotReady { why } else { error },
@@ -110,7 +110,7 @@ async fn by_token(
 }
 
 /// Asks with the keys known here; with newer ones where those might help.
-async fn ask_issuer(worker: &Worker, issuer: &Arc<dyn TokenIssuer>, token: &str) -> Result<Identity, BearerError> {
+async fn ask_issuer(worker: &Worker, issuer: &Arc<dyn TokenIssuer>, token: &str) -> Result<TokenClaims, BearerError> {
     let known = issuer.bearer(token);
     match &known {
         Err(error) if error.may_need_newer_keys() => {}
@@ -125,15 +125,15 @@ async fn ask_issuer(worker: &Worker, issuer: &Arc<dyn TokenIssuer>, token: &str)
     }
 }
 
-fn token_body(identity: Identity, token: &str) -> SessionBody {
+fn token_body(claims: TokenClaims, token: &str) -> SessionBody {
     SessionBody {
-        identity,
+        identity: claims.identity,
         issuer: String::new(),
         id_token: token.to_owned(),
         access_token: token.to_owned(),
         refresh_token: String::new(),
         token_expires_at: None,
-        additional_claims: Vec::new(),
+        additional_claims: claims.additional,
     }
 }
 
@@ -152,7 +152,10 @@ async fn by_password(worker: &Worker, credentials: BasicCredentials) -> Option<S
 /// A session that lives as long as the request, and is stored nowhere.
 fn for_one_request(worker: &Worker, voucher: Voucher, body: SessionBody) -> Standing {
     match answer_headers(worker.service.site.headers(), &body) {
-        Ok(headers) => Standing::Live(Arc::new(Opened::for_one_request(body.identity, voucher, headers))),
+        Ok(headers) => {
+            let told = lookup::told(&worker.service.site, body.additional_claims);
+            Standing::Live(Arc::new(Opened::for_one_request(body.identity, voucher, headers, told)))
+        }
         Err(_) => Standing::Nobody(NoSession::Unprintable),
     }
 }

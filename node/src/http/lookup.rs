@@ -13,6 +13,7 @@ use conclave_raft::{Lookup, ReadError};
 use thiserror::Error;
 
 use super::Worker;
+use super::site::Site;
 use crate::inject::answer_headers;
 use crate::local_users::{LOCAL_ISSUER, LOCAL_PROVIDER};
 use crate::opened::Opened;
@@ -319,9 +320,17 @@ fn open_cold(
         _ => return Err(NotOpened::Nobody(NoSession::OtherIssuer)),
     };
     let headers = answer_headers(site.headers(), &body).map_err(|_| NotOpened::Nobody(NoSession::Unprintable))?;
-    let opened = Arc::new(Opened::new(ticket, generation, body.identity, voucher, headers));
+    let told = told(site, body.additional_claims);
+    let opened = Arc::new(Opened::new(ticket, generation, body.identity, voucher, headers, told));
     worker.service.opened.insert(*key, Arc::clone(&opened));
     Ok(opened)
+}
+
+/// Of the further claims, those that their owner may ask for.
+pub(super) fn told(site: &Site, mut claims: Vec<(String, String)>) -> Vec<(String, String)> {
+    let listed = &site.provider_config().claims.told;
+    claims.retain(|(name, _)| listed.contains(name));
+    claims
 }
 
 /// A row without a body: the session was ended between the two look-ups, or the store is not whole.

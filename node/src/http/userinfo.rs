@@ -1,10 +1,13 @@
 //! `/oauth2/userinfo`: who is logged in, as JSON. Never touches the cookie.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::forwarded::Endpoint;
 use conclave_proto::policy::QueryConstraints;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Worker;
 use super::chain::{self, Found};
@@ -24,6 +27,8 @@ struct UserInfo<'s> {
     groups: &'s [String],
     #[serde(skip_serializing_if = "str::is_empty")]
     preferred_username: &'s str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    additional_claims: BTreeMap<&'s str, Value>,
 }
 
 /// Answers 200, 401, 403 or 503.
@@ -51,12 +56,17 @@ pub async fn userinfo(request: HttpRequest, worker: web::Data<Worker>) -> HttpRe
     }
 }
 
+fn parsed<'s>(name: &'s str, json: &str) -> Option<(&'s str, Value)> {
+    Some((name, serde_json::from_str(json).ok()?))
+}
+
 fn body(session: Option<&Opened>) -> HttpResponse {
     let json = session.map(|opened| UserInfo {
         user: &opened.identity.user,
         email: &opened.identity.email,
         groups: &opened.identity.groups,
         preferred_username: &opened.identity.preferred_username,
+        additional_claims: opened.claims.iter().filter_map(|(name, json)| parsed(name, json)).collect(),
     });
     let text = match json {
         Some(info) => serde_json::to_string(&info).unwrap_or_else(|_| "{}".to_owned()),

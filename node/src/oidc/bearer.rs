@@ -45,6 +45,15 @@ impl BearerError {
     }
 }
 
+/// What a token says that a caller brought along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenClaims {
+    /// Whom it names.
+    pub identity: Identity,
+    /// Further claims that the configuration asks for: name, and value as JSON.
+    pub additional: Vec<(String, String)>,
+}
+
 /// Whoever signs tokens that are taken as they are. Debug and errors carry no token.
 #[async_trait]
 pub trait TokenIssuer: Send + Sync {
@@ -52,11 +61,11 @@ pub trait TokenIssuer: Send + Sync {
     fn id(&self) -> &ProviderId;
 
     /// Whom a token names, by the keys known here. No IO.
-    fn bearer(&self, token: &str) -> Result<Identity, BearerError>;
+    fn bearer(&self, token: &str) -> Result<TokenClaims, BearerError>;
 
     /// [`TokenIssuer::bearer`] after one attempt at newer keys, which all callers share and which is
     /// not made again for a while, whatever they bring.
-    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError>;
+    async fn bearer_anew(&self, token: &str) -> Result<TokenClaims, BearerError>;
 
     /// Fetches endpoints and keys anew. What was known stays in use if that fails. To be called
     /// again after [`super::refresh_delay`].
@@ -107,12 +116,13 @@ impl TokenIssuer for ExtraIssuer {
         &self.config.id
     }
 
-    fn bearer(&self, token: &str) -> Result<Identity, BearerError> {
+    fn bearer(&self, token: &str) -> Result<TokenClaims, BearerError> {
         let claims = verified(token, &self.config, &self.discovery, &*self.clock)?;
-        Ok(claims::standard_identity(&claims.subject, &claims.all)?)
+        let identity = claims::standard_identity(&claims.subject, &claims.all)?;
+        Ok(TokenClaims { identity, additional: Vec::new() })
     }
 
-    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError> {
+    async fn bearer_anew(&self, token: &str) -> Result<TokenClaims, BearerError> {
         self.discovery.seek_keys().await;
         self.bearer(token)
     }

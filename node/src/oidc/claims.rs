@@ -132,9 +132,9 @@ fn with_email(
     })
 }
 
-/// The further claims that were asked for, those that are there.
-pub(super) fn additional(sources: &Sources<'_>, names: &[String]) -> Vec<(String, Vec<String>)> {
-    names.iter().filter_map(|name| Some((name.clone(), as_list(sources.find(name)?)))).collect()
+/// The further claims that were asked for, those that are there, as JSON.
+pub(super) fn additional(sources: &Sources<'_>, names: &[String]) -> Vec<(String, String)> {
+    names.iter().filter_map(|name| Some((name.clone(), sources.find(name)?.to_string()))).collect()
 }
 
 /// `email_verified` says something about `email` only.
@@ -166,8 +166,8 @@ fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A single value is a list of one.
-fn as_list(value: &Value) -> Vec<String> {
+/// The values that a claim has in a header: a single value is a list of one.
+pub(crate) fn as_list(value: &Value) -> Vec<String> {
     value.as_array().map_or_else(
         || vec![as_text(value)],
         |values| values.iter().filter(|value| !value.is_null()).map(as_text).collect(),

@@ -27,10 +27,10 @@ pub(super) fn parts(body: &SessionBody) -> Vec<(String, usize)> {
     if !names_claim(&parts, "groups") {
         parts.push(("groups".to_owned(), body.identity.groups.iter().map(String::len).sum()));
     }
-    for (name, values) in &body.additional_claims {
+    for (name, value) in &body.additional_claims {
         let name = shown(name);
         if !names_claim(&parts, &name) {
-            parts.push((name, values.iter().map(String::len).sum()));
+            parts.push((name, value.len()));
         }
     }
     parts.retain(|(_, size)| *size > 0);

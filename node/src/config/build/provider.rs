@@ -311,6 +311,7 @@ fn claims(settings: &Settings) -> ClaimRules {
         email: email.to_owned(),
         groups: settings.some_text("oidc_groups_claim").unwrap_or_else(|| "groups".to_owned()),
         audience: settings.items("oidc_audience_claims"),
+        told: settings.structured().map(|structured| structured.additional_claims.clone()).unwrap_or_default(),
         additional: additional_claims(settings),
         skip_userinfo: settings.flag("skip_claims_from_profile_url"),
     }

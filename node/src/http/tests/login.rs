@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use conclave_proto::login::LoginAttempt;
 
-use super::support::{Bench, Browser};
+use super::support::{Bench, Browser, Directory};
 
 const CHECK: &str = "/oauth2/auth";
 
@@ -130,5 +130,27 @@ async fn tabs_log_in_side_by_side_within_limits() {
         completed += usize::from(kept);
     }
     assert_eq!(completed, 5);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn further_claims_are_told_with_their_types_and_only_those_that_are_listed() {
+    let listed = |config: &mut crate::config::Config| {
+        let told = ["dept", "level", "absent"].map(str::to_owned).to_vec();
+        config.providers.iter_mut().for_each(|provider| provider.claims.told.clone_from(&told));
+    };
+    let bench = Bench::changed(Directory::fresh(), &[], listed).await;
+    bench.until_ready().await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    browser.log_in(&app, "alice", "/").await;
+    let told = r#","additionalClaims":{"dept":["lab",7],"level":3}}"#;
+    // Once as the login left it, once as the store has it.
+    for _ in 0..2 {
+        let info = browser.get(&app, "/oauth2/userinfo").await;
+        assert!(info.body.trim_end().ends_with(told), "{}", info.body);
+        assert!(!info.body.contains("secret"), "{}", info.body);
+        bench.node.service.opened.clear();
+    }
     bench.stop().await;
 }

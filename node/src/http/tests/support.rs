@@ -21,7 +21,8 @@ use crate::app::{Node, Sources};
 use crate::config::Config;
 use crate::http;
 use crate::oidc::{
-    BearerError, DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenIssuer,
+    BearerError, DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenClaims,
+    TokenIssuer,
 };
 
 /// Vouches for whoever the code names; `pad:N` makes a session of N random-looking bytes.
@@ -39,15 +40,18 @@ impl TokenIssuer for FakeProvider {
     }
 
     /// Takes the token whose signature is `good`, and needs newer keys for `new`.
-    fn bearer(&self, token: &str) -> Result<Identity, BearerError> {
+    fn bearer(&self, token: &str) -> Result<TokenClaims, BearerError> {
         match token.rsplit('.').next() {
-            Some("good") => Ok(Identity { user: "robot".to_owned(), email: "robot".to_owned(), ..Identity::default() }),
+            Some("good") => Ok(TokenClaims {
+                identity: Identity { user: "robot".to_owned(), email: "robot".to_owned(), ..Identity::default() },
+                additional: further_claims(),
+            }),
             Some("new") => Err(BearerError::NotReady),
             Some(_) | None => Err(BearerError::Issuer),
         }
     }
 
-    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError> {
+    async fn bearer_anew(&self, token: &str) -> Result<TokenClaims, BearerError> {
         self.bearer(token)
     }
 
@@ -110,7 +114,7 @@ impl Provider for FakeProvider {
             access_token: None,
             refresh_token: None,
             token_expires_at: None,
-            additional: Vec::new(),
+            additional: further_claims(),
         })
     }
 }
@@ -126,6 +130,13 @@ fn noise(length: usize) -> String {
         char::from(LETTERS[(seed % 64) as usize])
     };
     (0..length).map(|_| letter()).collect()
+}
+
+/// What the fake provider says besides, whatever is asked for.
+fn further_claims() -> Vec<(String, String)> {
+    [("dept", r#"["lab",7]"#), ("level", "3"), ("kept", r#""secret""#)]
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .to_vec()
 }
 
 /// A node under test.

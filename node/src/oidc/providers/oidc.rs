@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use conclave_proto::id::ProviderId;
 use conclave_proto::login::{LoginAttempt, login_parameters};
-use conclave_proto::session::Identity;
 use conclave_proto::time::Clock;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -21,7 +20,8 @@ use super::super::exchange::{self, LearntAuth, TokenError, TokenRequest, Tokens}
 use super::super::metadata::Challenge;
 use super::super::verify::{self, Expectations, Purpose, VerifiedClaims};
 use super::super::{
-    BearerError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenIssuer, bearer, userinfo,
+    BearerError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenClaims, TokenIssuer, bearer,
+    userinfo,
 };
 use crate::config::ProviderConfig;
 
@@ -174,12 +174,14 @@ impl TokenIssuer for OidcProvider {
         &self.config.id
     }
 
-    fn bearer(&self, token: &str) -> Result<Identity, BearerError> {
+    fn bearer(&self, token: &str) -> Result<TokenClaims, BearerError> {
         let claims = bearer::verified(token, &self.config, &self.discovery, &*self.clock)?;
-        Ok(claims::bearer_identity(&claims.subject, &claims.all, &self.config)?)
+        let identity = claims::bearer_identity(&claims.subject, &claims.all, &self.config)?;
+        let sources = Sources { id_token: &claims.all, userinfo: None };
+        Ok(TokenClaims { identity, additional: claims::additional(&sources, &self.config.claims.additional) })
     }
 
-    async fn bearer_anew(&self, token: &str) -> Result<Identity, BearerError> {
+    async fn bearer_anew(&self, token: &str) -> Result<TokenClaims, BearerError> {
         self.discovery.seek_keys().await;
         self.bearer(token)
     }

@@ -26,10 +26,10 @@ async fn a_token_names_who_its_claims_name() {
     let machine = token(&fake.issuer, json!({}));
     assert_eq!(provider.bearer(&machine), Err(BearerError::NotReady));
     let known = provider.bearer_anew(&machine).await.expect("the keys are fetched");
-    assert_eq!((known.user.as_str(), known.email.as_str()), ("robot", "robot"));
+    assert_eq!((known.identity.user.as_str(), known.identity.email.as_str()), ("robot", "robot"));
     let person = token(&fake.issuer, json!({ "email": "u@x.test", "azp": "another", "groups": ["a", null] }));
     let known = provider.bearer(&person).expect("by the known keys");
-    assert_eq!((known.email.as_str(), known.groups), ("u@x.test", vec!["a".to_owned()]));
+    assert_eq!((known.identity.email.as_str(), known.identity.groups), ("u@x.test", vec!["a".to_owned()]));
     for (change, why) in [
         (json!({ "sub": null }), "sub"),
         (json!({ "sub": "" }), "sub"),
@@ -116,7 +116,10 @@ async fn an_extra_issuer_needs_no_metadata_and_its_claims_have_their_types() {
     fake.answer("/.well-known/jwks.json", Scripted::json(key_set(&[TestKey::Rsa.jwk(Some("k1"))])));
     let issuer = extra(&fake, &clock, dir.path());
     let known = issuer.bearer_anew(&token(&fake.issuer, json!({ "groups": ["a"] }))).await.expect("by its keys");
-    assert_eq!((known.user.as_str(), known.email.as_str(), known.groups.len()), ("robot", "robot", 1));
+    assert_eq!(
+        (known.identity.user.as_str(), known.identity.email.as_str(), known.identity.groups.len()),
+        ("robot", "robot", 1)
+    );
     for change in [json!({ "groups": "a" }), json!({ "groups": [1] }), json!({ "email_verified": "false" })] {
         assert!(issuer.bearer(&token(&fake.issuer, change.clone())).is_err(), "{change}");
     }

@@ -199,6 +199,7 @@ pub fn config(issuer: &str) -> ProviderConfig {
             email: "email".to_owned(),
             groups: "groups".to_owned(),
             audience: vec!["aud".to_owned()],
+            told: Vec::new(),
             additional: Vec::new(),
             skip_userinfo: false,
         },
