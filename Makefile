@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: build test test-full unit scenarios parts parts-full bench lint fmt verify tools
+.PHONY: build test test-full unit scenarios parts parts-full image bench lint fmt verify tools
 
 build:
 	$(CARGO) build --workspace --bins
@@ -20,7 +20,7 @@ test: parts build unit
 	tests/scripts/scenarios.sh quick
 
 # The full counts; writes docs/reports/test-full.md.
-test-full: parts-full build unit
+test-full: parts-full build unit image
 	tests/scripts/scenarios.sh full
 
 # The scenarios alone; `make scenarios ONLY="sign_out power_cut"`.
@@ -30,6 +30,10 @@ scenarios: parts build
 unit: build
 	$(CARGO) test --workspace --lib --bins
 	tests/scripts/crate-tests.sh
+
+# Builds the image without a container engine, into target/image: root file system and OCI layout.
+image:
+	deploy/image.sh target/image
 
 bench:
 	benches/run.sh

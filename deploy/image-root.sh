@@ -5,7 +5,9 @@
 set -eu
 binary=$1 bundle=$2 root=$3
 mkdir -p "$root/bin" "$root/etc/ssl/certs" "$root/etc/oauth2_proxy" "$root/usr/share/conclave" "$root/var/lib/conclave" "$root/tmp"
-install -m 0755 "$binary" "$root/bin/conclave"
+# Debug information makes most of the size, and that of C code names folders of the build machine.
+strip --strip-debug -o "$root/bin/conclave" "$binary"
+chmod 0755 "$root/bin/conclave"
 ln -sf conclave "$root/bin/oauth2-proxy"
 install -m 0644 "$bundle" "$root/etc/ssl/certs/ca-certificates.crt"
 echo "conclave:x:2000:2000::/:/bin/conclave" >"$root/etc/passwd"

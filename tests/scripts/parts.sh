@@ -26,6 +26,7 @@ if [ "${1:-}" = bench ]; then
 fi
 if [ "${1:-}" = full ]; then
     want java openjdk-17-jre-headless
+    want musl-gcc musl-tools
 fi
 if [ "${1:-}" = full ] || command -v java >/dev/null 2>&1; then
     want mvn maven
@@ -34,6 +35,11 @@ if [ "${#wanted[@]}" -gt 0 ]; then
     echo "installing: ${wanted[*]}"
     as_root apt-get update -q
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${wanted[@]}"
+fi
+
+# The image is static.
+if [ "${1:-}" = full ] && command -v rustup >/dev/null 2>&1; then
+    rustup target add "$(uname -m)-unknown-linux-musl"
 fi
 
 # Whatever the lock file says is what is installed.

@@ -22,6 +22,10 @@ while IFS=$'\t' read -r name quick needs; do
         echo "== $name: only where Java is there, and in test-full"
         continue
     fi
+    if [ "$mode" = quick ] && [ "$needs" = image ] && [ ! -d target/image/root ]; then
+        echo "== $name: only where \`make image\` has run, and in test-full"
+        continue
+    fi
     if [ "$mode" = full ]; then scale=${SCALE:-1}; else scale=${SCALE:-$quick}; fi
     echo "== $name (SCALE=$scale)"
     ran+=("$name")

@@ -35,8 +35,24 @@ impl Lone {
         provider: &Registration,
         flags: &[String],
     ) -> Result<Self, Failure> {
+        let program = [binary().display().to_string()];
+        Self::start_by(&program, &dir.sub("data").display().to_string(), http, dir, provider, flags).await
+    }
+
+    /// As [`Lone::start_at`], by a command of one's own that becomes the program, with the data directory that
+    /// the program sees.
+    pub async fn start_by(
+        command: &[String],
+        data: &str,
+        http: SocketAddr,
+        dir: &WorkDir,
+        provider: &Registration,
+        flags: &[String],
+    ) -> Result<Self, Failure> {
         let admin = ports::free_address();
-        let mut args = vec![
+        let (program, launcher) = command.split_first().ok_or("no command")?;
+        let mut args = launcher.to_vec();
+        args.extend([
             "--provider=oidc".to_owned(),
             format!("--oidc-issuer-url={}", provider.issuer),
             format!("--client-id={}", provider.client_id),
@@ -47,13 +63,18 @@ impl Lone {
             "--skip-provider-button=true".to_owned(),
             format!("--http-address={http}"),
             format!("--admin-address={admin}"),
-            format!("--data-dir={}", dir.sub("data").display()),
-        ];
+            format!("--data-dir={data}"),
+        ]);
         args.extend_from_slice(flags);
-        let process = Process::start("conclave", &dir.join("conclave.log"), &binary(), &args)?;
+        let process = Process::start("conclave", &dir.join("conclave.log"), program.as_ref(), &args)?;
         let mut lone = Self { process, http, admin };
         lone.wait_ready().await?;
         Ok(lone)
+    }
+
+    /// The process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
     }
 
     /// Whether it has not ended.

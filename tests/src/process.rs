@@ -53,6 +53,11 @@ impl Process {
         self
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The log file.
     pub fn log(&self) -> &Path {
         &self.log
