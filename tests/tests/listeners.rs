@@ -92,7 +92,7 @@ async fn check(client: &reqwest::Client, address: SocketAddr) -> Result<u16, req
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listeners_follow_their_certificates() -> Result<(), Failure> {
-    let mut scenario = Scenario::begin("listeners_certificates", CHANGES, CHANGES, "changed certificates");
+    let mut scenario = Scenario::begin("listeners.certificates", CHANGES, CHANGES, "changed certificates");
     let dir = WorkDir::fresh("listeners_certificates");
     let (https, admin, volume) = (ports::free_address(), ports::free_address(), dir.sub("volume"));
     let mut issued = Issued::new()?;
@@ -167,7 +167,7 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listeners_take_a_socket_that_is_handed_over() -> Result<(), Failure> {
-    let scenario = Scenario::begin("listeners_sockets", 2, 2, "sockets handed over");
+    let scenario = Scenario::begin("listeners.sockets", 2, 2, "sockets handed over");
     let dir = WorkDir::fresh("listeners_sockets");
     let (address, socket) = (ports::free_address(), dir.join("public.sock"));
     for (kind, at) in [("inet", address.to_string()), ("unix", socket.display().to_string())] {
