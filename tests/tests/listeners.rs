@@ -127,7 +127,8 @@ async fn listeners_follow_their_certificates() -> Result<(), Failure> {
         }
     };
     until("the foreign key is counted", TAKEN_WITHIN, || counted("failed", 1)).await?;
-    until("the changes are counted", TAKEN_WITHIN, || counted("ok", scenario.count())).await?;
+    let taken = until("the changes are counted", TAKEN_WITHIN, || counted("ok", scenario.count())).await?;
+    assert_eq!(taken, scenario.count(), "what was read at the start is no change");
     assert_eq!(check(&issued.client(https, None)?, https).await?, 401, "the last good certificate is served");
     let log = std::fs::read_to_string(process.log())?;
     assert!(log.contains("the file is not taken") && log.contains("tls_cert_file"), "{}", tail(process.log()));

@@ -80,11 +80,14 @@ impl Certificate {
         }
     }
 
-    /// Takes another chain and key into use for the handshakes to come. What cannot be served changes nothing.
-    pub fn replace(&self, chain: &str, key: &str) -> Result<(), InvalidCertificate> {
+    /// Takes another chain and key into use for the handshakes to come; says whether the chain is another one. What
+    /// cannot be served changes nothing.
+    pub fn replace(&self, chain: &str, key: &str) -> Result<bool, InvalidCertificate> {
         let fresh = certified(&self.config, chain.as_bytes(), key.as_bytes(), &self.crypto)?;
-        *self.current.write() = fresh;
-        Ok(())
+        let mut current = self.current.write();
+        let changed = current.cert != fresh.cert;
+        *current = fresh;
+        Ok(changed)
     }
 
     /// What a listener needs.

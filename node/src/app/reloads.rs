@@ -55,8 +55,11 @@ fn certificate(service: &Arc<Service>, certificate: &Arc<Certificate>) -> Option
         let option = certificate.option();
         let take: Taker<2> = Box::new(move |[chain, key]| {
             let taken = certificate.replace(chain, key).map_err(|error| error.to_string());
-            service.metrics.certificates_changed(option, taken.is_ok());
-            taken
+            // The first look finds what the start has read.
+            if taken != Ok(false) {
+                service.metrics.certificates_changed(option, taken.is_ok());
+            }
+            taken.map(drop)
         });
         FileReloader::new(option, files.clone(), take).start()
     }))
