@@ -20,6 +20,8 @@ want setpriv util-linux
 want curl curl
 want unzip unzip
 want promtool prometheus
+want ip iproute2
+want nft nftables
 [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
 if [ "${1:-}" = bench ]; then
     want wrk wrk

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::{Failure, repository};
@@ -83,71 +81,6 @@ pub fn check(rendered: &Path) -> Result<Checked, Failure> {
         foreign: list("without_schema").len(),
         problems: list("problems").iter().map(ToString::to_string).collect(),
     })
-}
-
-/// A program to run as the rendered container would: arguments and variables.
-#[derive(Debug)]
-pub struct Invocation {
-    /// Arguments, with the pod's name filled in.
-    pub args: Vec<String>,
-    /// Variables that have a value in the render.
-    pub variables: Vec<(String, String)>,
-}
-
-/// How pod `ordinal` of the rendered set starts the program, with its mounted files laid into `root`.
-pub fn invocation(checked: &Checked, ordinal: usize, root: &Path) -> Result<Invocation, Failure> {
-    let set = checked.kind("StatefulSet").next().ok_or("no StatefulSet")?;
-    let pod = format!("{}-{ordinal}", set["metadata"]["name"].as_str().ok_or("no name")?);
-    let container = &set["spec"]["template"]["spec"]["containers"][0];
-    lay_files(checked, set, root)?;
-    let mount = |text: &str| text.replace("=/etc/", &format!("={}/etc/", root.display()));
-    let args = container["args"].as_array().ok_or("no arguments")?.iter();
-    let args = args.filter_map(Value::as_str).map(|arg| mount(&arg.replace("$(POD_NAME)", &pod))).collect();
-    let mut variables = Vec::new();
-    for variable in container["env"].as_array().ok_or("no variables")? {
-        let name = variable["name"].as_str().ok_or("a variable without a name")?;
-        let secret = &variable["valueFrom"]["secretKeyRef"];
-        if let Some(value) = variable["value"].as_str() {
-            variables.push((name.to_owned(), value.to_owned()));
-        } else if let Some(value) = key_of(checked, "Secret", &secret["name"], &secret["key"])? {
-            variables.push((name.to_owned(), value));
-        }
-    }
-    Ok(Invocation { args, variables })
-}
-
-/// Writes what volumes made of rendered ConfigMaps and Secrets would show.
-fn lay_files(checked: &Checked, set: &Value, root: &Path) -> Result<(), Failure> {
-    let spec = &set["spec"]["template"]["spec"];
-    let empty = Vec::new();
-    for mount in spec["containers"][0]["volumeMounts"].as_array().unwrap_or(&empty) {
-        let volumes = spec["volumes"].as_array().unwrap_or(&empty);
-        let Some(volume) = volumes.iter().find(|volume| volume["name"] == mount["name"]) else { continue };
-        let (kind, name) = match volume["secret"]["secretName"].as_str() {
-            Some(name) => ("Secret", name),
-            None => ("ConfigMap", volume["configMap"]["name"].as_str().unwrap_or_default()),
-        };
-        let Some(data) = checked.object(kind, name).and_then(|object| object["data"].as_object()) else { continue };
-        let place = root.join(mount["mountPath"].as_str().ok_or("no place")?.trim_start_matches('/'));
-        for key in data.keys() {
-            let source = if kind == "Secret" { &volume["secret"] } else { &volume["configMap"] };
-            let shown = source["items"][0]["path"].as_str().unwrap_or(key);
-            let file = if mount["subPath"].is_string() { place.clone() } else { place.join(shown) };
-            std::fs::create_dir_all(file.parent().ok_or("a file stands in a directory")?)?;
-            let value = key_of(checked, kind, &Value::from(name), &Value::from(key.as_str()))?;
-            std::fs::write(file, value.unwrap_or_default())?;
-        }
-    }
-    Ok(())
-}
-
-fn key_of(checked: &Checked, kind: &str, name: &Value, key: &Value) -> Result<Option<String>, Failure> {
-    let (Some(name), Some(key)) = (name.as_str(), key.as_str()) else { return Ok(None) };
-    let Some(value) = checked.object(kind, name).and_then(|object| object["data"][key].as_str()) else {
-        return Ok(None);
-    };
-    let bytes = if kind == "Secret" { STANDARD.decode(value)? } else { value.as_bytes().to_vec() };
-    Ok(Some(String::from_utf8(bytes)?))
 }
 
 fn text(path: &Path) -> Result<&str, Failure> {

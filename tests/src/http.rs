@@ -1,9 +1,11 @@
 //! The HTTP client of robots and checks, and what came back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
@@ -22,13 +24,31 @@ pub fn client_without_keep_alive() -> reqwest::Client {
     builder().pool_max_idle_per_host(0).build().expect("a plain client needs nothing")
 }
 
+/// A client as a browser on the outside: it trusts one more certificate, finds these hosts at that address, and opens
+/// a new connection for each request.
+pub fn client_trusting(
+    root: CertificateDer<'static>,
+    hosts: &[&str],
+    at: SocketAddr,
+) -> Result<reqwest::Client, Failure> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root)?;
+    let found =
+        hosts.iter().fold(builder_with(roots).pool_max_idle_per_host(0), |client, host| client.resolve(host, at));
+    Ok(found.build()?)
+}
+
 fn builder() -> reqwest::ClientBuilder {
+    builder_with(RootCertStore::empty())
+}
+
+fn builder_with(roots: RootCertStore) -> reqwest::ClientBuilder {
     // Without a TLS configuration of its own this build of the client panics, for http as well.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the default versions")
-        .with_root_certificates(RootCertStore::empty())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     reqwest::Client::builder()
         .use_preconfigured_tls(tls)

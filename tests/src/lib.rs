@@ -14,6 +14,7 @@ pub mod http;
 pub mod intruder;
 pub mod jar;
 pub mod keycloak;
+pub mod kube;
 pub mod links;
 pub mod login;
 pub mod lone;

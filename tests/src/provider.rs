@@ -48,30 +48,42 @@ pub struct Ledger {
 pub struct Provider {
     process: Process,
     address: SocketAddr,
+    issuer: String,
     client: reqwest::Client,
 }
 
 impl Provider {
     /// Starts it for a callback URL.
     pub async fn start(dir: &WorkDir, callback: &str) -> Result<Self, Failure> {
+        let address = ports::free_address();
+        Self::start_behind(dir, callback, address, &format!("http://{address}")).await
+    }
+
+    /// As [`Provider::start`], on an address of one's own, under the name that a gateway in front of it has.
+    pub async fn start_behind(
+        dir: &WorkDir,
+        callback: &str,
+        address: SocketAddr,
+        issuer: &str,
+    ) -> Result<Self, Failure> {
         let home = repository().join("tests");
         if !home.join("node_modules/oidc-provider").exists() {
             return Err("the npm provider is missing: `make parts` installs it".into());
         }
-        let address = ports::free_address();
         let script = home.join("providers/npm/op.mjs");
         let log = dir.join("provider.log");
         let mut process = Process::start_with("provider", &log, "node".as_ref(), &[script.as_os_str()], |command| {
-            command.env("PORT", address.port().to_string()).env("REDIRECT_URIS", callback);
+            command.env("HOST_NAME", address.ip().to_string()).env("PORT", address.port().to_string());
+            command.env("ISSUER", issuer).env("REDIRECT_URIS", callback);
         })?;
         process.listening(address, Duration::from_secs(20)).await?;
-        Ok(Self { process, address, client: http::client() })
+        Ok(Self { process, address, issuer: issuer.to_owned(), client: http::client() })
     }
 
     /// How the service is registered with it.
     pub fn registration(&self) -> Registration {
         Registration {
-            issuer: format!("http://{}", self.address),
+            issuer: self.issuer.clone(),
             client_id: "rp".to_owned(),
             client_secret: "rp-secret-rp-secret-rp-secret-32".to_owned(),
         }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use conclave_tests::cluster::{Options, binary};
-use conclave_tests::helm::{self, Checked, Invocation, NAMESPACE, RELEASE};
+use conclave_tests::helm::{self, Checked, NAMESPACE, RELEASE};
+use conclave_tests::kube::manifest::{Invocation, StatefulSet};
 use conclave_tests::process::run;
 use conclave_tests::report::Scenario;
 use conclave_tests::workdir::WorkDir;
@@ -131,22 +132,27 @@ fn invariants(name: &str, checked: &Checked) {
 
 /// Gives every pod's arguments, variables and files to the program. Returns 1 where it would serve with them.
 fn started(name: &str, checked: &Checked, dir: &WorkDir) -> Result<usize, Failure> {
-    let set = checked.kind("StatefulSet").next().ok_or("no StatefulSet")?;
+    let set = StatefulSet::of(checked)?;
     let mut served = 0;
-    for ordinal in 0..usize::try_from(set["spec"]["replicas"].as_u64().ok_or("no number")?)? {
-        let root = dir.sub(&format!("{name}-{ordinal}"));
-        let Invocation { args, variables } = helm::invocation(checked, ordinal, &root)?;
+    for ordinal in 0..set.replicas()? {
+        let container = set.contain(&dir.sub(&format!("{name}-{ordinal}")), &binary())?;
+        let Invocation { command: mut program, variables } = set.invocation(&format!("{}-{ordinal}", set.name()?))?;
+        let args = program.split_off(1);
+        // Overridden entry points are scripts of the user's own.
+        program = vec!["/bin/conclave".to_owned(), "check-config".to_owned()];
+        program.extend_from_slice(&args);
+        let line = container.command(&program)?;
         // Placeholders stand where a user's own secrets would.
-        let given = variables.iter().filter(|(_, value)| !value.bytes().all(|byte| byte == b'X')).cloned();
-        let mut command = Command::new(binary());
-        command.env_clear().envs(CREDENTIALS).envs(given).arg("check-config").args(&args);
+        let given = variables.iter().filter(|(_, value)| !value.bytes().all(|byte| byte == b'X'));
+        let mut command = Command::new(&line[0]);
+        command.args(&line[1..]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").envs(CREDENTIALS).envs(given);
         let output = command.output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_ne!(output.status.code(), Some(UNREADABLE), "{name}: the program cannot read {args:?}:\n{text}");
         for own in ["`self`", "`peers`", "`peer_address`", "`data_dir`", "`gateway`"] {
             assert!(!text.contains(own), "{name}: {text}");
         }
-        for (_, notices) in variables.iter().filter(|(name, _)| name == "CONCLAVE_DEPLOYMENT_NOTICES") {
+        if let Some(notices) = variables.get("CONCLAVE_DEPLOYMENT_NOTICES") {
             for line in notices.lines() {
                 assert!(
                     text.contains(&format!("note: deployment_notices: {line}")),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conclave_tests::browser::Robot;
 use conclave_tests::gateway::APP_HOST;
+use conclave_tests::kube::container::{Container, Mount};
 use conclave_tests::lone::Lone;
 use conclave_tests::process::run;
 use conclave_tests::provider::Provider;
@@ -21,19 +22,7 @@ const PROGRAMS: [&str; 2] = ["/bin/conclave", "/bin/oauth2-proxy"];
 /// The drain is off, so what remains is to flush.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Lays the mounts of a container, and becomes the program in it.
-const CONTAIN: &str = r#"set -e
-root=$1 volume=$2 program=$3
-shift 3
-mount --make-rprivate /
-mount --bind "$root" "$root"
-mount -t proc proc "$root/proc"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount --bind "$volume" "$root/var/lib/conclave"
-mount -o remount,bind,ro "$root"
-exec chroot --userspec=2000:2000 --groups= "$root" "$program" "$@""#;
-
-/// A copy of the built root, with the mount point that a runtime adds.
+/// A copy of the built root: mount points are made in it.
 fn root(dir: &WorkDir) -> Result<PathBuf, Failure> {
     let built = target_dir().join("image/root");
     if !built.is_dir() {
@@ -41,7 +30,6 @@ fn root(dir: &WorkDir) -> Result<PathBuf, Failure> {
     }
     let root = dir.join("root");
     run("cp", &["-a".as_ref(), built.as_os_str(), root.as_os_str()])?;
-    std::fs::create_dir(root.join("proc"))?;
     Ok(root)
 }
 
@@ -92,8 +80,9 @@ async fn image() -> Result<(), Failure> {
     let flags = [format!("--redirect-url={origin}"), "--drain-delay=0s".to_owned()];
     let mut robot = Robot::new("alice").via(&format!("{APP_HOST}:{}", address.port()), address);
     for (turn, program) in PROGRAMS.into_iter().enumerate() {
-        let mut command = ["unshare", "--mount", "sh", "-c", CONTAIN, "sh"].map(str::to_owned).to_vec();
-        command.extend([root.display().to_string(), volume.display().to_string(), program.to_owned()]);
+        let mounts = vec![Mount::writable(&volume, "/var/lib/conclave")];
+        let container = Container { root: root.clone(), mounts, user: (2000, 2000), fs_group: None };
+        let command = container.command(&[program.to_owned()])?;
         let registered = provider.registration();
         let mut service = Lone::start_by(&command, "/var/lib/conclave", address, &dir, &registered, &flags).await?;
         look_at_the_process(&mut service)?;

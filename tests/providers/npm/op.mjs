@@ -1,7 +1,8 @@
 // The certified provider for the scenarios: any user name logs in with the same word as password,
 // and a ledger tells how often each code reached the token endpoint.
 //
-// Environment: PORT, REDIRECT_URIS (comma-separated), optional HOST_NAME (default 127.0.0.1).
+// Environment: PORT, REDIRECT_URIS (comma-separated), optional HOST_NAME (to listen on; default 127.0.0.1) and ISSUER
+// (where a gateway stands in front).
 // Control endpoints, not part of any protocol:
 //   GET  /control/ledger   {codes: {CODE: {asked, granted}}, refreshes: {TOKEN: times}, tokens: [..], logins}
 //   POST /control/reset    empties the ledger
@@ -10,7 +11,8 @@ import http from 'node:http';
 import Provider from 'oidc-provider';
 
 const port = Number(process.env.PORT);
-const issuer = `http://127.0.0.1:${port}`;
+const host = process.env.HOST_NAME ?? '127.0.0.1';
+const issuer = process.env.ISSUER ?? `http://${host}:${port}`;
 
 // Users whose claims differ from the rule in `claimsOf`.
 const SPECIAL = {
@@ -112,6 +114,8 @@ function control(url, res) {
   res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(ledger));
 }
 
+// A gateway says by X-Forwarded-Proto and -Host what browsers asked for.
+provider.proxy = true;
 const protocol = provider.callback();
 const server = http.createServer((req, res) => {
   const url = new URL(req.url, issuer);
@@ -120,4 +124,4 @@ const server = http.createServer((req, res) => {
   interaction(req, res).catch((error) => res.writeHead(500).end(String(error)));
 });
 server.keepAliveTimeout = 60_000;
-server.listen(port, '127.0.0.1', () => console.log(`listening ${issuer}`));
+server.listen(port, host, () => console.log(`listening ${issuer}`));

@@ -1,0 +1,10 @@
+//! A small Kubernetes for one rendered StatefulSet: what a kubelet, the endpoints of a Service, a network policy and an
+//! ingress controller do, out of network namespaces, real processes and a real nginx.
+
+pub mod container;
+pub mod ingress;
+pub mod manifest;
+pub mod network;
+pub mod pod;
+pub mod set;
+pub mod stage;

@@ -1,0 +1,191 @@
+//! The controller of a StatefulSet: makes pods, replaces them one at a time, and keeps names and filters true.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::cluster::{READY_WITHIN, binary};
+use crate::helm::Checked;
+use crate::kube::manifest::StatefulSet;
+use crate::kube::network::Network;
+use crate::kube::pod::{Endpoints, Pod};
+use crate::process::tail;
+use crate::workdir::WorkDir;
+use crate::{Failure, timing};
+
+/// A StatefulSet that is applied. Dropping it ends its pods.
+#[derive(Debug)]
+pub struct Set {
+    /// The running pods by ordinal; a deleted one is missing until it is made anew.
+    pub pods: BTreeMap<usize, Pod>,
+    endpoints: Arc<Endpoints>,
+    checked: Checked,
+    dir: PathBuf,
+    names: Vec<(String, Ipv4Addr)>,
+    network: Arc<Network>,
+}
+
+impl Set {
+    /// Takes a render; [`Set::fill`] makes its pods, all at once, as `podManagementPolicy: Parallel` has it. `names` are
+    /// further hosts that pods can resolve.
+    pub fn apply(
+        dir: &WorkDir,
+        network: &Arc<Network>,
+        checked: Checked,
+        names: Vec<(String, Ipv4Addr)>,
+    ) -> Result<Self, Failure> {
+        let parallel = checked.kind("StatefulSet").all(|set| set["spec"]["podManagementPolicy"] == "Parallel");
+        assert!(parallel, "this controller makes all pods at once");
+        let endpoints = Arc::new(watch::Sender::new(BTreeMap::new()));
+        let (dir, network) = (dir.sub("pods"), Arc::clone(network));
+        Ok(Self { pods: BTreeMap::new(), endpoints, checked, dir, names, network })
+    }
+
+    /// Who is ready, as it changes.
+    pub fn endpoints(&self) -> watch::Receiver<BTreeMap<usize, Ipv4Addr>> {
+        self.endpoints.subscribe()
+    }
+
+    /// All rendered objects.
+    pub fn checked(&self) -> &Checked {
+        &self.checked
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> Result<StatefulSet<'_>, Failure> {
+        StatefulSet::of(&self.checked)
+    }
+
+    /// The public port of all pods.
+    pub fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let port = self.manifest()?.port(&"http".into())?;
+        Ok(self.pods.values().map(|pod| pod.at(port)).collect())
+    }
+
+    /// Makes every pod that is missing, and waits until all are ready.
+    pub async fn fill(&mut self) -> Result<(), Failure> {
+        let missing: Vec<usize> =
+            (0..self.manifest()?.replicas()?).filter(|one| !self.pods.contains_key(one)).collect();
+        for ordinal in missing {
+            self.make(ordinal)?;
+        }
+        self.wait_ready().await
+    }
+
+    /// Makes one pod that is missing; does not wait.
+    pub fn make(&mut self, ordinal: usize) -> Result<(), Failure> {
+        let manifest = StatefulSet::of(&self.checked)?;
+        let (namespace, dir) = (self.network.attach()?, self.dir.join(ordinal.to_string()));
+        std::fs::create_dir_all(&dir)?;
+        let pod = Pod::start(&manifest, ordinal, namespace, dir, &binary(), &self.endpoints)?;
+        self.pods.insert(ordinal, pod);
+        self.publish()
+    }
+
+    /// `kubectl delete pod`, until it is gone.
+    pub async fn delete(&mut self, ordinal: usize) -> Result<(), Failure> {
+        let grace = self.manifest()?.grace();
+        self.pods.remove(&ordinal).ok_or("no such pod")?.delete(grace).await
+    }
+
+    /// `kubectl delete pods --all`, until they are gone.
+    pub async fn delete_all(&mut self) -> Result<(), Failure> {
+        let grace = self.manifest()?.grace();
+        let pods = std::mem::take(&mut self.pods);
+        futures::future::try_join_all(pods.into_values().map(|pod| pod.delete(grace))).await.map(drop)
+    }
+
+    /// Applies another render: where it changes the pods, they are replaced from the last to the first, each ready for
+    /// `minReadySeconds` before the next. Says how many were.
+    pub async fn upgrade(&mut self, checked: Checked) -> Result<usize, Failure> {
+        let is_same = StatefulSet::of(&checked)?.template() == self.manifest()?.template();
+        self.checked = checked;
+        if is_same { Ok(0) } else { self.roll().await }
+    }
+
+    /// `kubectl rollout restart`.
+    pub async fn roll(&mut self) -> Result<usize, Failure> {
+        let (count, min_ready) = (self.manifest()?.replicas()?, self.manifest()?.min_ready());
+        for ordinal in (0..count).rev() {
+            self.delete(ordinal).await?;
+            self.make(ordinal)?;
+            self.wait_ready().await?;
+            tokio::time::sleep(min_ready).await;
+        }
+        Ok(count)
+    }
+
+    /// Waits until every pod that there is is an endpoint.
+    pub async fn wait_ready(&mut self) -> Result<(), Failure> {
+        let begun = timing::now();
+        loop {
+            let ready = self.endpoints.borrow().clone();
+            let Some(waited) = self.pods.values_mut().find(|pod| !ready.contains_key(&pod.ordinal)) else {
+                return Ok(());
+            };
+            waited.check_alive()?;
+            if begun.elapsed() > READY_WITHIN {
+                return Err(format!("{} is not ready:\n{}", waited.name, tail(&waited.log)).into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Names resolve to the pods that there are, and the network policy knows their addresses.
+    fn publish(&self) -> Result<(), Failure> {
+        let manifest = self.manifest()?;
+        let mut hosts = "127.0.0.1 localhost\n".to_owned();
+        for (ordinal, host) in manifest.hosts()?.iter().enumerate() {
+            if let Some(pod) = self.pods.get(&ordinal) {
+                hosts += &format!("{} {host}\n", pod.namespace.address);
+            }
+        }
+        for (name, address) in &self.names {
+            hosts += &format!("{address} {name}\n");
+        }
+        let filter = self.filter(&manifest)?;
+        for pod in self.pods.values() {
+            // In place: a mount shows the file that it was made of.
+            std::fs::write(&pod.hosts, &hosts)?;
+            pod.namespace.filter(&filter)?;
+        }
+        Ok(())
+    }
+
+    /// The rules of the rendered NetworkPolicy, as nft takes them; a kubelet always gets through. Empty without a policy.
+    fn filter(&self, manifest: &StatefulSet<'_>) -> Result<String, Failure> {
+        let Some(policy) = self.checked.kind("NetworkPolicy").next() else { return Ok(String::new()) };
+        let spec = &policy["spec"];
+        assert_eq!(&spec["podSelector"]["matchLabels"], manifest.selector(), "a policy for other pods");
+        assert!(spec["egress"].is_null(), "what leaves a pod is not filtered here");
+        let mut rules =
+            "table ip ingress_policy {\n chain input {\n  type filter hook input priority 0; policy drop;\n".to_owned();
+        rules += &format!(
+            "  ct state established,related accept\n  iif lo accept\n  ip saddr {} accept\n",
+            self.network.node()
+        );
+        for rule in spec["ingress"].as_array().into_iter().flatten() {
+            let from = self.sources(&rule["from"], manifest)?;
+            for port in rule["ports"].as_array().into_iter().flatten() {
+                let (protocol, number) = (port["protocol"].as_str().unwrap_or("TCP"), manifest.port(&port["port"])?);
+                rules += &format!("  {from}{} dport {number} accept\n", protocol.to_ascii_lowercase());
+            }
+        }
+        Ok(rules + " }\n}\n")
+    }
+
+    /// Where a rule lets packets come from.
+    fn sources(&self, from: &Value, manifest: &StatefulSet<'_>) -> Result<String, Failure> {
+        let Some(peers) = from.as_array() else { return Ok(String::new()) };
+        if !peers.iter().all(|peer| &peer["podSelector"]["matchLabels"] == manifest.selector()) {
+            return Err(format!("only the set's own pods can be named here, not {from}").into());
+        }
+        let addresses: Vec<String> = self.pods.values().map(|pod| pod.namespace.address.to_string()).collect();
+        Ok(format!("ip saddr {{ {} }} ", addresses.join(", ")))
+    }
+}
