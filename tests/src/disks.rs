@@ -20,10 +20,15 @@ pub struct Disk {
 impl Disk {
     /// Makes, formats and mounts a disk. Needs root.
     pub fn make(dir: &WorkDir, name: &str) -> Result<Self, Failure> {
+        Self::make_at(dir, name, dir.sub(&format!("{name}.mnt")))
+    }
+
+    /// As [`Disk::make`], at a place that exists.
+    pub fn make_at(dir: &WorkDir, name: &str, mount: PathBuf) -> Result<Self, Failure> {
         let image = dir.join(&format!("{name}.img"));
         run("truncate", &["-s".as_ref(), SIZE.as_ref(), image.as_os_str()])?;
         run("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), image.as_os_str()])?;
-        let mut disk = Self { image, mount: dir.sub(&format!("{name}.mnt")), mounted: false };
+        let mut disk = Self { image, mount, mounted: false };
         disk.mount()?;
         Ok(disk)
     }
@@ -40,6 +45,21 @@ impl Disk {
         Ok(())
     }
 
+    /// Takes all room that is left, until the file that holds it is removed: its path.
+    pub fn fill(&self) -> Result<PathBuf, Failure> {
+        let filler = self.mount.join("filler");
+        // As much as there is: the first that fails has taken all.
+        for size in ["64M", "1M", "64K", "4K"] {
+            while run("fallocate", &["-o", &length(&filler).to_string(), "-l", size, text(&filler)?]).is_ok() {}
+        }
+        Ok(filler)
+    }
+
+    /// Stalls every write from here on, or lets them go on.
+    pub fn freeze(&self, is_frozen: bool) -> Result<(), Failure> {
+        run("fsfreeze", &[if is_frozen { "-f" } else { "-u" }, text(&self.mount)?]).map(drop)
+    }
+
     /// Unmounts it; whoever used it must be dead.
     pub fn unmount(&mut self) -> Result<(), Failure> {
         run("umount", &[&self.mount])?;
@@ -51,10 +71,20 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         if self.mounted {
+            // A frozen one would keep whoever touches it.
+            let _ = self.freeze(false);
             let _ = run("umount", &["-l".as_ref(), self.mount.as_os_str()]);
         }
         let _ = std::fs::remove_file(&self.image);
     }
+}
+
+fn length(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |meta| meta.len())
+}
+
+fn text(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| "a path is not UTF-8".into())
 }
 
 /// Cuts the power of all disks at once.

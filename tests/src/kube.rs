@@ -5,6 +5,7 @@ pub mod container;
 pub mod ingress;
 pub mod manifest;
 pub mod network;
+pub mod observer;
 pub mod pod;
 pub mod set;
 pub mod stage;

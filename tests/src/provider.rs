@@ -80,6 +80,11 @@ impl Provider {
         Ok(Self { process, address, issuer: issuer.to_owned(), client: http::client() })
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// How the service is registered with it.
     pub fn registration(&self) -> Registration {
         Registration {

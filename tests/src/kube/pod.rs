@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,6 +16,9 @@ use crate::kube::manifest::{Probe, StatefulSet};
 use crate::kube::network::Namespace;
 use crate::process::{Process, tail};
 use crate::{Failure, http};
+
+/// Where the chart lets the admin listener be, inside the pod.
+const ADMIN_PORT: u16 = 4182;
 
 /// The endpoints of the set's Service: ready pods that are not being deleted, by ordinal.
 pub type Endpoints = watch::Sender<BTreeMap<usize, Ipv4Addr>>;
@@ -121,6 +125,14 @@ impl Pod {
             0 => Ok(()),
             times => Err(format!("{}: liveness failed {times} times:\n{}", self.name, tail(&self.log)).into()),
         }
+    }
+
+    /// What `kubectl port-forward` to the admin listener brings: a JSON answer.
+    pub async fn admin(&self, path: &str) -> Result<Value, Failure> {
+        let [enter, name] = self.namespace.entering();
+        let url = format!("http://127.0.0.1:{ADMIN_PORT}{path}");
+        let output = tokio::process::Command::new(enter).args([&name, "curl", "-s", "-m", "2", &url]).output().await?;
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {url}: {error}", self.name).into())
     }
 
     /// The program, for faults.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Set {
     dir: PathBuf,
     names: Vec<(String, Ipv4Addr)>,
     network: Arc<Network>,
+    /// The pod that the network has parted from all others.
+    parted: Option<usize>,
 }
 
 impl Set {
@@ -43,7 +45,7 @@ impl Set {
         assert!(parallel, "this controller makes all pods at once");
         let endpoints = Arc::new(watch::Sender::new(BTreeMap::new()));
         let (dir, network) = (dir.sub("pods"), Arc::clone(network));
-        Ok(Self { pods: BTreeMap::new(), endpoints, checked, dir, names, network })
+        Ok(Self { pods: BTreeMap::new(), endpoints, checked, dir, names, network, parted: None })
     }
 
     /// Who is ready, as it changes.
@@ -120,6 +122,37 @@ impl Set {
         Ok(count)
     }
 
+    /// `kill -9` in these pods; they stay away until [`Set::fill`].
+    pub fn kill(&mut self, ordinals: &[usize]) {
+        let killed: Vec<Pod> = ordinals.iter().filter_map(|ordinal| self.pods.remove(ordinal)).collect();
+        killed.into_iter().for_each(Pod::kill);
+    }
+
+    /// Parts one pod from all others, or nobody; clients reach all of them as before.
+    pub fn part(&mut self, ordinal: Option<usize>) -> Result<(), Failure> {
+        self.parted = ordinal;
+        self.publish()
+    }
+
+    /// The pod that says that it leads, once exactly one does.
+    pub async fn leader(&self) -> Result<usize, Failure> {
+        timing::until("a leader", READY_WITHIN, || async {
+            let mut leaders = Vec::new();
+            for pod in self.pods.values() {
+                if pod.admin("/status").await.is_ok_and(|status| status["role"] == "leader") {
+                    leaders.push(pod.ordinal);
+                }
+            }
+            if leaders.len() == 1 { leaders.first().copied() } else { None }
+        })
+        .await
+    }
+
+    /// Where a pod's claim lies.
+    pub fn claim(&self, ordinal: usize) -> PathBuf {
+        claim(&self.dir, ordinal)
+    }
+
     /// Waits until every pod that there is is an endpoint.
     pub async fn wait_ready(&mut self) -> Result<(), Failure> {
         let begun = timing::now();
@@ -152,9 +185,22 @@ impl Set {
         for pod in self.pods.values() {
             // In place: a mount shows the file that it was made of.
             std::fs::write(&pod.hosts, &hosts)?;
-            pod.namespace.filter(&filter)?;
+            let cut = if self.parted == Some(pod.ordinal) { self.cut_off() } else { String::new() };
+            pod.namespace.filter(&format!("{filter}{cut}"))?;
         }
         Ok(())
+    }
+
+    /// Drops whatever comes from pods, on connections that stand as well.
+    fn cut_off(&self) -> String {
+        let addresses = self.addresses_of_pods();
+        let chain = format!("type filter hook input priority -1; policy accept;\n  ip saddr {{ {addresses} }} drop");
+        format!("table ip cut {{\n chain input {{\n  {chain}\n }}\n}}\n")
+    }
+
+    fn addresses_of_pods(&self) -> String {
+        let addresses: Vec<String> = self.pods.values().map(|pod| pod.namespace.address.to_string()).collect();
+        addresses.join(", ")
     }
 
     /// The rules of the rendered NetworkPolicy, as nft takes them; a kubelet always gets through. Empty without a policy.
@@ -185,7 +231,11 @@ impl Set {
         if !peers.iter().all(|peer| &peer["podSelector"]["matchLabels"] == manifest.selector()) {
             return Err(format!("only the set's own pods can be named here, not {from}").into());
         }
-        let addresses: Vec<String> = self.pods.values().map(|pod| pod.namespace.address.to_string()).collect();
-        Ok(format!("ip saddr {{ {} }} ", addresses.join(", ")))
+        Ok(format!("ip saddr {{ {} }} ", self.addresses_of_pods()))
     }
+}
+
+/// Where the claim of a pod lies below the directory of the set's pods: there before the pod is, if a disk is to be.
+pub fn claim(pods: &Path, ordinal: usize) -> PathBuf {
+    pods.join(ordinal.to_string()).join("claim-data")
 }

@@ -94,8 +94,7 @@ impl Stage {
         std::fs::write(&tls.certificate, issued.cert.pem())?;
         std::fs::write(&tls.key, issued.signing_key.serialize_pem())?;
         let server = SocketAddr::from((network.node(), ports::free()));
-        let callback = format!("https://{AUTH}/oauth2/callback");
-        let provider = Provider::start_behind(dir, &callback, server, &format!("https://{PROVIDER}")).await?;
+        let provider = start_provider(dir, server).await?;
         let client = provider.registration();
         let overlay = Overlay::new(dir, &issued.cert.pem(), (&client.client_id, &client.client_secret), cluster);
         // nginx first: the pods ask the provider through it. Its endpoints come as they get ready.
@@ -110,7 +109,13 @@ impl Stage {
         Ok(Self { ingress, set, provider, certificate: issued.cert.der().clone(), overlay, network })
     }
 
-    /// `helm upgrade` with further values.
+    /// Starts the provider anew after it was killed; it has forgotten who is logged in with it.
+    pub async fn restart_provider(&mut self, dir: &WorkDir) -> Result<(), Failure> {
+        self.provider = start_provider(dir, self.provider.address()).await?;
+        Ok(())
+    }
+
+    /// The render of a `helm upgrade` with further values.
     pub fn render(&self, more: &[&str]) -> Result<Checked, Failure> {
         self.overlay.render(more)
     }
@@ -133,6 +138,10 @@ impl Stage {
         let callback_took = acknowledged_at.duration_since(begun);
         Ok(Login { user: robot.user.clone(), ticket, acknowledged_at, callback_took })
     }
+}
+
+async fn start_provider(dir: &WorkDir, at: SocketAddr) -> Result<Provider, Failure> {
+    Provider::start_behind(dir, &format!("https://{AUTH}/oauth2/callback"), at, &format!("https://{PROVIDER}")).await
 }
 
 /// A page of the app.
