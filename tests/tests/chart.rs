@@ -7,6 +7,7 @@ use std::process::Command;
 
 use conclave_tests::cluster::{Options, binary};
 use conclave_tests::helm::{self, Checked, NAMESPACE, RELEASE};
+use conclave_tests::kube::container::Program;
 use conclave_tests::kube::manifest::{Invocation, StatefulSet};
 use conclave_tests::process::run;
 use conclave_tests::report::Scenario;
@@ -135,7 +136,7 @@ fn started(name: &str, checked: &Checked, dir: &WorkDir) -> Result<usize, Failur
     let set = StatefulSet::of(checked)?;
     let mut served = 0;
     for ordinal in 0..set.replicas()? {
-        let container = set.contain(&dir.sub(&format!("{name}-{ordinal}")), &binary())?;
+        let container = set.contain(&dir.sub(&format!("{name}-{ordinal}")), &Program::Binary(binary()))?;
         let Invocation { command: mut program, variables } = set.invocation(&format!("{}-{ordinal}", set.name()?))?;
         let args = program.split_off(1);
         // Overridden entry points are scripts of the user's own.

@@ -253,6 +253,24 @@ async fn a_volume_is_lost(play: &mut Play, scenario: &mut Scenario) -> Result<()
     Ok(())
 }
 
+/// Two empty disks found no second cluster: what the survivor has stays the truth.
+async fn two_volumes_are_lost(play: &mut Play, scenario: &mut Scenario) -> Result<(), Failure> {
+    play.stage.set.delete(1).await?;
+    let begun = now();
+    play.wipe(1)?;
+    play.stage.set.make(1)?;
+    let observer = play.observe()?;
+    let answered = play.wait_stale(&observer, 0, begun).await?;
+    tokio::time::sleep(WATCH).await;
+    let ready: Vec<usize> = play.stage.set.endpoints().borrow().keys().copied().collect();
+    assert_eq!(ready, [0], "a replica without its disk is ready");
+    let seen = observer.end().await;
+    unhurt("two volumes are lost", &seen, &[0, 1, 2]);
+    let more = format!("; the survivor answered for {}; no second cluster", seconds(answered));
+    tell(scenario, "the volumes of two pods are lost", &seen, &[0], &more);
+    Ok(())
+}
+
 async fn all_volumes_are_lost(play: &mut Play, scenario: &mut Scenario) -> Result<(), Failure> {
     play.stage.set.delete_all().await?;
     (0..3).try_for_each(|ordinal| play.wipe(ordinal))?;
@@ -292,6 +310,7 @@ async fn failures() -> Result<(), Failure> {
     a_disk_stalls(&mut play, &mut scenario).await?;
     the_provider_is_down(&mut play, &mut scenario).await?;
     a_volume_is_lost(&mut play, &mut scenario).await?;
+    two_volumes_are_lost(&mut play, &mut scenario).await?;
     all_volumes_are_lost(&mut play, &mut scenario).await?;
     scenario.passed();
     Ok(())

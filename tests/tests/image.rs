@@ -1,17 +1,19 @@
 //! The image's root file system, run as a container would run it: under `chroot`, as user 2000, its root read-only.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use conclave_tests::browser::Robot;
 use conclave_tests::gateway::APP_HOST;
-use conclave_tests::kube::container::{Container, Mount};
+use conclave_tests::kube::container::{Container, Mount, Program};
+use conclave_tests::kube::stage::{Stage, page};
 use conclave_tests::lone::Lone;
 use conclave_tests::process::run;
 use conclave_tests::provider::Provider;
 use conclave_tests::report::Scenario;
 use conclave_tests::workdir::WorkDir;
 use conclave_tests::{Failure, ports, repository, target_dir};
+use serde_json::json;
 use url::Url;
 
 const CALLBACK: &str = "/oauth2/callback";
@@ -22,15 +24,10 @@ const PROGRAMS: [&str; 2] = ["/bin/conclave", "/bin/oauth2-proxy"];
 /// The drain is off, so what remains is to flush.
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 
-/// A copy of the built root: mount points are made in it.
-fn root(dir: &WorkDir) -> Result<PathBuf, Failure> {
-    let built = target_dir().join("image/root");
-    if !built.is_dir() {
-        return Err(format!("{} is not there: `make image` builds it", built.display()).into());
-    }
-    let root = dir.join("root");
-    run("cp", &["-a".as_ref(), built.as_os_str(), root.as_os_str()])?;
-    Ok(root)
+/// The built root.
+fn built() -> Result<Program, Failure> {
+    let root = target_dir().join("image/root");
+    if root.is_dir() { Ok(Program::Image(root)) } else { Err("no image: `make image` builds it".into()) }
 }
 
 fn holds(haystack: &[u8], needle: &str) -> bool {
@@ -70,18 +67,17 @@ fn look_at_the_process(service: &mut Lone) -> Result<(), Failure> {
 async fn image() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("image", PROGRAMS.len(), PROGRAMS.len(), "runs of the root file system");
     let dir = WorkDir::fresh("image");
-    let root = root(&dir)?;
-    scenario.figure("bytes of the binary", look_at_the_binary(&root)?);
+    let mut container = Container::of(&built()?, dir.join("root"))?;
+    scenario.figure("bytes of the binary", look_at_the_binary(&container.root)?);
     let volume = dir.sub("volume");
     run("chown", &["2000:2000".as_ref(), volume.as_os_str()])?;
+    container.mounts.push(Mount::writable(&volume, "/var/lib/conclave"));
     let address = ports::free_address();
     let origin = Url::parse(&format!("http://{APP_HOST}:{}{CALLBACK}", address.port()))?;
     let provider = Provider::start(&dir, origin.as_str()).await?;
     let flags = [format!("--redirect-url={origin}"), "--drain-delay=0s".to_owned()];
     let mut robot = Robot::new("alice").via(&format!("{APP_HOST}:{}", address.port()), address);
     for (turn, program) in PROGRAMS.into_iter().enumerate() {
-        let mounts = vec![Mount::writable(&volume, "/var/lib/conclave")];
-        let container = Container { root: root.clone(), mounts, user: (2000, 2000), fs_group: None };
         let command = container.command(&[program.to_owned()])?;
         let registered = provider.registration();
         let mut service = Lone::start_by(&command, "/var/lib/conclave", address, &dir, &registered, &flags).await?;
@@ -95,6 +91,22 @@ async fn image() -> Result<(), Failure> {
         let ended = service.process().terminate(STOPS_WITHIN).await?;
         assert!(ended.success(), "{ended}");
     }
+    scenario.passed();
+    Ok(())
+}
+
+/// The chart over the image: pods of its root, whose one trusted authority lies where the image keeps its bundle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn image_in_the_rendered_set() -> Result<(), Failure> {
+    let mut scenario = Scenario::begin("image.rendered_set", 1, 1, "installation of the chart");
+    let dir = WorkDir::fresh("image-set");
+    let cluster = json!({"drainDelaySeconds": 2, "minReadySeconds": 1});
+    let mut stage = Stage::install_of(&built()?, &dir, &cluster).await?;
+    let mut robot = stage.browser("carol")?;
+    stage.log_in(&mut robot).await?;
+    scenario.figure("pods replaced", stage.set.roll().await?);
+    stage.ingress.settled(&stage.set.endpoints()).await?;
+    assert_eq!(robot.get(&page()).await?.status, 200, "the session is gone");
     scenario.passed();
     Ok(())
 }

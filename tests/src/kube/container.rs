@@ -22,6 +22,15 @@ shift
 mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" --groups="$group" "$root" "$@""#;
 
+/// What a container runs.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// A binary built for this machine, over the machine's libraries.
+    Binary(PathBuf),
+    /// The root file system of an image.
+    Image(PathBuf),
+}
+
 /// Something that the container sees at a path of its own.
 #[derive(Clone, Debug)]
 pub struct Mount {
@@ -59,8 +68,22 @@ pub struct Container {
 }
 
 impl Container {
+    /// One of that program, in a root that is made if it is not there.
+    pub fn of(program: &Program, root: PathBuf) -> Result<Self, Failure> {
+        match program {
+            Program::Binary(binary) => Self::bare(root, binary),
+            Program::Image(image) => {
+                if !root.exists() {
+                    std::fs::create_dir_all(root.parent().ok_or("a root stands in a directory")?)?;
+                    run("cp", &["-a".as_ref(), image.as_os_str(), root.as_os_str()])?;
+                }
+                Ok(Self { root, mounts: Vec::new(), user: (2000, 2000), fs_group: None })
+            }
+        }
+    }
+
     /// A root in which a program built for this machine runs: its libraries, and nothing else of the machine.
-    pub fn bare(root: PathBuf, program: &Path) -> Result<Self, Failure> {
+    fn bare(root: PathBuf, program: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(root.join("etc"))?;
         for (link, target) in [("lib", "usr/lib"), ("lib64", "usr/lib64")] {
             if std::fs::symlink_metadata(root.join(link)).is_err() {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::Failure;
 use crate::helm::Checked;
-use crate::kube::container::{Container, Mount, own_by_group};
+use crate::kube::container::{Container, Mount, Program, own_by_group};
 
 /// Where the image keeps its program; a manifest's `command` takes its place.
 const ENTRY_POINT: &str = "/bin/oauth2-proxy";
@@ -146,9 +146,9 @@ impl<'c> StatefulSet<'c> {
     }
 
     /// The pod's container, with its files laid under `dir` and its claims at `dir/claim-NAME`.
-    pub fn contain(&self, dir: &Path, program: &Path) -> Result<Container, Failure> {
+    pub fn contain(&self, dir: &Path, program: &Program) -> Result<Container, Failure> {
         let (pod, security) = (self.pod(), &self.container()["securityContext"]);
-        let mut container = Container::bare(dir.join("root"), program)?;
+        let mut container = Container::of(program, dir.join("root"))?;
         assert_eq!(security["readOnlyRootFilesystem"], true, "the root here cannot be written");
         container.user = (number(&security["runAsUser"])?, number(&security["runAsGroup"])?);
         container.fs_group = pod["securityContext"]["fsGroup"].as_u64();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::kube::container::Mount;
+use crate::kube::container::{Mount, Program};
 use crate::kube::manifest::{Probe, StatefulSet};
 use crate::kube::network::Namespace;
 use crate::process::{Process, tail};
@@ -57,7 +57,7 @@ impl Pod {
         ordinal: usize,
         namespace: Namespace,
         dir: PathBuf,
-        program: &Path,
+        program: &Program,
         endpoints: &Arc<Endpoints>,
     ) -> Result<Self, Failure> {
         let name = format!("{}-{ordinal}", set.name()?);

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::cluster::{READY_WITHIN, binary};
+use crate::cluster::READY_WITHIN;
 use crate::helm::Checked;
+use crate::kube::container::Program;
 use crate::kube::manifest::StatefulSet;
 use crate::kube::network::Network;
 use crate::kube::pod::{Endpoints, Pod};
@@ -28,6 +29,7 @@ pub struct Set {
     dir: PathBuf,
     names: Vec<(String, Ipv4Addr)>,
     network: Arc<Network>,
+    program: Program,
     /// The pod that the network has parted from all others.
     parted: Option<usize>,
 }
@@ -40,12 +42,22 @@ impl Set {
         network: &Arc<Network>,
         checked: Checked,
         names: Vec<(String, Ipv4Addr)>,
+        program: &Program,
     ) -> Result<Self, Failure> {
         let parallel = checked.kind("StatefulSet").all(|set| set["spec"]["podManagementPolicy"] == "Parallel");
         assert!(parallel, "this controller makes all pods at once");
         let endpoints = Arc::new(watch::Sender::new(BTreeMap::new()));
         let (dir, network) = (dir.sub("pods"), Arc::clone(network));
-        Ok(Self { pods: BTreeMap::new(), endpoints, checked, dir, names, network, parted: None })
+        Ok(Self {
+            pods: BTreeMap::new(),
+            endpoints,
+            checked,
+            dir,
+            names,
+            network,
+            program: program.clone(),
+            parted: None,
+        })
     }
 
     /// Who is ready, as it changes.
@@ -84,7 +96,7 @@ impl Set {
         let manifest = StatefulSet::of(&self.checked)?;
         let (namespace, dir) = (self.network.attach()?, self.dir.join(ordinal.to_string()));
         std::fs::create_dir_all(&dir)?;
-        let pod = Pod::start(&manifest, ordinal, namespace, dir, &binary(), &self.endpoints)?;
+        let pod = Pod::start(&manifest, ordinal, namespace, dir, &self.program, &self.endpoints)?;
         self.pods.insert(ordinal, pod);
         self.publish()
     }

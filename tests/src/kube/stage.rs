@@ -11,13 +11,15 @@ use url::Url;
 
 use crate::browser::Robot;
 use crate::check::SESSION_COOKIE;
+use crate::cluster::binary;
 use crate::gateway::Seen;
 use crate::helm::{self, Checked};
+use crate::kube::container::Program;
 use crate::kube::ingress::{Ingress, Outside, Tls};
 use crate::kube::network::Network;
 use crate::kube::set::Set;
 use crate::login::Login;
-use crate::provider::Provider;
+use crate::provider::{Provider, Registration};
 use crate::workdir::WorkDir;
 use crate::{Failure, http, ports, repository, timing};
 
@@ -29,7 +31,10 @@ const PROVIDER: &str = "id.example.com";
 /// A page of the app, with a query to bring back.
 const PAGE: &str = "https://whoami.example.com/deep/page?x=1&y=%20z";
 
-/// Where the example's pods find what the overlay mounts.
+/// Where an image keeps the authorities that its program trusts.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Where an overlay mounts an authority that the program is told of.
 const CA_FILE: &str = "/etc/provider-ca/ca.pem";
 
 /// Everything that runs. Fields are dropped in this order: nginx first, the network last.
@@ -55,15 +60,21 @@ struct Overlay {
 }
 
 impl Overlay {
-    fn new(dir: &WorkDir, certificate: &str, registered: (&str, &str), cluster: &Value) -> Self {
+    /// The provider's certificate is told of by a flag; where the image's own bundle counts, it takes that one's place.
+    fn new(dir: &WorkDir, certificate: &str, registered: &Registration, cluster: &Value, program: &Program) -> Self {
+        let (at, flags) = match program {
+            Program::Binary(_) => (CA_FILE, json!({"provider-ca-file": CA_FILE})),
+            Program::Image(_) => (BUNDLE, json!({})),
+        };
         let values = json!({
             "cluster": cluster,
             "config": {
-                "clientID": registered.0, "clientSecret": registered.1, "cookieSecret": "9f8e7d6c5b4a3928-1706f5e4d3c2b1a",
+                "clientID": registered.client_id, "clientSecret": registered.client_secret,
+                "cookieSecret": "9f8e7d6c5b4a3928-1706f5e4d3c2b1a",
             },
-            "extraArgs": {"provider-ca-file": CA_FILE},
+            "extraArgs": flags,
             "extraVolumes": [{"name": "provider-ca", "configMap": {"name": "provider-ca"}}],
-            "extraVolumeMounts": [{"name": "provider-ca", "mountPath": "/etc/provider-ca", "readOnly": true}],
+            "extraVolumeMounts": [{"name": "provider-ca", "mountPath": at, "subPath": "ca.pem", "readOnly": true}],
             "extraObjects": [{
                 "apiVersion": "v1", "kind": "ConfigMap",
                 "metadata": {"name": "provider-ca", "namespace": helm::NAMESPACE}, "data": {"ca.pem": certificate},
@@ -87,6 +98,11 @@ impl Overlay {
 impl Stage {
     /// Installs the example; `cluster` are values under `cluster`.
     pub async fn install(dir: &WorkDir, cluster: &Value) -> Result<Self, Failure> {
+        Self::install_of(&Program::Binary(binary()), dir, cluster).await
+    }
+
+    /// As [`Stage::install`], with a program of one's own.
+    pub async fn install_of(program: &Program, dir: &WorkDir, cluster: &Value) -> Result<Self, Failure> {
         let network = Arc::new(Network::create()?);
         let front = network.attach()?;
         let issued = rcgen::generate_simple_self_signed([AUTH, APP, PROVIDER].map(str::to_owned))?;
@@ -95,12 +111,11 @@ impl Stage {
         std::fs::write(&tls.key, issued.signing_key.serialize_pem())?;
         let server = SocketAddr::from((network.node(), ports::free()));
         let provider = start_provider(dir, server).await?;
-        let client = provider.registration();
-        let overlay = Overlay::new(dir, &issued.cert.pem(), (&client.client_id, &client.client_secret), cluster);
+        let overlay = Overlay::new(dir, &issued.cert.pem(), &provider.registration(), cluster, program);
         // nginx first: the pods ask the provider through it. Its endpoints come as they get ready.
         let apps = helm::check(&example("whoami.yaml"))?;
         let names = vec![(PROVIDER.to_owned(), front.address)];
-        let mut set = Set::apply(dir, &network, overlay.render(&[])?, names)?;
+        let mut set = Set::apply(dir, &network, overlay.render(&[])?, names, program)?;
         let outside = vec![Outside { host: PROVIDER.to_owned(), server }];
         let objects = (set.checked(), &apps);
         let ingress = Ingress::start(&dir.join("nginx"), front, objects, (tls, outside), set.endpoints()).await?;
