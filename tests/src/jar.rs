@@ -30,7 +30,8 @@ impl Jar {
         }
     }
 
-    fn set(&mut self, url: &Url, line: &str) {
+    /// Takes over one `Set-Cookie` line, as if an answer from `url` had brought it.
+    pub fn set(&mut self, url: &Url, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
         let mut cookie = Cookie {
