@@ -63,6 +63,11 @@ impl Place {
         Self { host, address: ports::free_address(), app: ports::free_address() }
     }
 
+    /// The host that browsers know.
+    pub fn host(self) -> &'static str {
+        self.host
+    }
+
     /// The gateway's listener.
     pub fn address(self) -> SocketAddr {
         self.address

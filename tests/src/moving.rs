@@ -1,6 +1,7 @@
 //! Moving from oauth2-proxy to Conclave and back, step by step: who is let in where, what becomes of each cookie, and
 //! what people meet on the way.
 
+mod another_domain;
 mod canary;
 mod exchange;
 mod parts;
@@ -61,12 +62,21 @@ pub enum Scope {
     OwnHost,
     /// All of the domain, so that one sign-in serves several apps.
     Domain,
+    /// The old side's to all of the domain, Conclave's to the one that set them.
+    Narrowed,
 }
 
 impl Scope {
-    fn domain(self) -> Option<&'static str> {
+    fn of_the_old(self) -> Option<&'static str> {
         match self {
             Self::OwnHost => None,
+            Self::Domain | Self::Narrowed => Some(DOMAIN),
+        }
+    }
+
+    fn of_conclave(self) -> Option<&'static str> {
+        match self {
+            Self::OwnHost | Self::Narrowed => None,
             Self::Domain => Some(DOMAIN),
         }
     }
@@ -160,13 +170,15 @@ impl Journey {
     }
 
     fn browser(&self, user: &str) -> Robot {
-        let robot = Robot::new(user).via(&self.app.authority(), self.app.address());
+        // No connection is kept: one that is open and unused would have the old configuration until it is closed.
+        let robot = Robot::with_client(user, http::client_without_keep_alive());
+        let robot = robot.via(&self.app.authority(), self.app.address());
         robot.via(&self.canary.authority(), self.canary.address())
     }
 
     /// A `Set-Cookie` line as oauth2-proxy sends it.
     fn planted(&self, name: &str, content: &str) -> String {
-        let domain = self.scope.domain().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+        let domain = self.scope.of_the_old().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
         format!("{name}={content}; Path=/{domain}; Max-Age=604800; HttpOnly")
     }
 

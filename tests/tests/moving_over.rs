@@ -18,6 +18,7 @@ async fn moving_over() -> Result<(), Failure> {
     for scope in [Scope::OwnHost, Scope::Domain] {
         whole.add(whole_way(scope, scenario.count()).await?);
     }
+    whole.add(with_another_domain().await?);
     scenario.figure(
         "people",
         format!("{} with cookies of one host, and as many with cookies of a domain", scenario.count()),
@@ -62,5 +63,13 @@ async fn whole_way(scope: Scope, count: usize) -> Result<Tally, Failure> {
     journey.finish_at_conclave(&mut halfway).await?;
     journey.clear_up_after(&mut left).await?;
     journey.way_back(movers, stayers).await?;
+    journey.end().await
+}
+
+/// The exchange and the way back once more, where the cookies' domain changes with it.
+async fn with_another_domain() -> Result<Tally, Failure> {
+    let mut journey = Journey::set_up(Scope::Narrowed).await?;
+    let mut people = journey.old_world(2).await?;
+    journey.exchange_with_another_domain(&mut people).await?;
     journey.end().await
 }

@@ -73,7 +73,7 @@ impl Journey {
     pub async fn app_at_the_canary(&mut self, people: &mut [Robot]) -> Result<(), Failure> {
         self.watch.phase("app at the canary");
         let sign_in = match self.scope {
-            Scope::OwnHost => self.app.authority(),
+            Scope::OwnHost | Scope::Narrowed => self.app.authority(),
             Scope::Domain => self.canary.authority(),
         };
         self.gateway.point_at(&[self.beside.http], &sign_in).await?;
@@ -81,7 +81,7 @@ impl Journey {
         for robot in &mut *people {
             let ticket = value(robot, SESSION_COOKIE);
             match self.scope {
-                Scope::OwnHost => self.arrive_quietly(robot, &page).await?,
+                Scope::OwnHost | Scope::Narrowed => self.arrive_quietly(robot, &page).await?,
                 Scope::Domain => self.arrive_at_once(robot, &page).await?,
             }
             assert_eq!(value(robot, SESSION_COOKIE), ticket, "the old cookie is as it was");

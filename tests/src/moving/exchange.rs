@@ -58,7 +58,7 @@ impl Journey {
             place: self.app,
             provider: &registration,
             secret: &self.cluster.secret,
-            domain: self.scope.domain(),
+            domain: self.scope.of_the_old(),
         };
         let store = ["--session-store-type=cookie".to_owned(), "--cookie-csrf-per-request=true".to_owned()];
         let in_cookies = OldProxy::start("oauth2-proxy-cookies", &self.dir, &old.program, common, &store).await?;

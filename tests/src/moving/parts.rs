@@ -29,12 +29,13 @@ impl Journey {
         let provider = Provider::start(&dir, &format!("{},{}", app.callback(), canary.callback())).await?;
         let registration = provider.registration();
         let options = scope
-            .domain()
+            .of_conclave()
             .into_iter()
             .fold(Options::default(), |options, domain| options.flag(&format!("--cookie-domain={domain}")));
         let mut cluster = Cluster::lay(&dir, app, &registration, &options).await?;
         cluster.start().await?;
-        let common = Common { place: app, provider: &registration, secret: &cluster.secret, domain: scope.domain() };
+        let common =
+            Common { place: app, provider: &registration, secret: &cluster.secret, domain: scope.of_the_old() };
         let old = match program() {
             Some(program) => Some(OldSide::start(&dir, program, common).await?),
             None => None,
@@ -89,6 +90,6 @@ fn canary_flags(app: Place, canary: Place, scope: Scope) -> Vec<String> {
         "--gateway=nginx".to_owned(),
         "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
     ];
-    flags.extend(scope.domain().map(|domain| format!("--cookie-domain={domain}")));
+    flags.extend(scope.of_conclave().map(|domain| format!("--cookie-domain={domain}")));
     flags
 }
