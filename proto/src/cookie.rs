@@ -219,6 +219,22 @@ pub fn cookies_named<'h>(header: &'h str, name: &str, limit: usize) -> impl Iter
     cookie_pairs(header).filter(move |(found, _)| *found == name).map(|(_, value)| value).take(limit)
 }
 
+/// Names of the pieces `NAME_0`, `NAME_1` … in a `Cookie` header, in which oauth2-proxy's cookie store keeps a session
+/// that is too large for one cookie; each once, at most [`MAX_COOKIES_TRIED`].
+pub fn pieces_of<'h>(header: &'h str, name: &str) -> Vec<&'h str> {
+    let is_piece = |found: &str| {
+        let number = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
+        number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let mut pieces = Vec::new();
+    for (found, _) in cookie_pairs(header).filter(|(found, _)| is_piece(found)) {
+        if pieces.len() < MAX_COOKIES_TRIED && !pieces.contains(&found) {
+            pieces.push(found);
+        }
+    }
+    pieces
+}
+
 /// All `name=value` pairs of a `Cookie` header; what is no pair is skipped.
 pub fn cookie_pairs(header: &str) -> impl Iterator<Item = (&str, &str)> {
     header.split(';').filter_map(|pair| {

@@ -30,6 +30,8 @@ pub use surplus::{LoginCookieLimits, surplus_login_cookies};
 const VERSION: u8 = 1;
 const PURPOSE: &[u8] = b"login cookie/1";
 const RANDOM_LEN: usize = 32;
+/// 32 bytes in base64url without padding.
+const STATE_CHARS: usize = (RANDOM_LEN * 4).div_ceil(3);
 const PREFIX_LEN: usize = 1 + KeyId::LEN + 8;
 const HEAD_LEN: usize = PREFIX_LEN + NONCE_LEN;
 const FIXED_LEN: usize = AttemptId::LEN + 3 * RANDOM_LEN + 2;
@@ -140,6 +142,12 @@ impl LoginAttempt {
     /// Whether `state` is this attempt's, in constant time.
     pub fn matches_state(&self, state: &str) -> bool {
         self.state.as_bytes().ct_eq(state.as_bytes()).into()
+    }
+
+    /// Whether text could be a `state` of ours, by its shape. oauth2-proxy's name the target behind a colon.
+    pub fn could_be_state(text: &str) -> bool {
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        text.len() == STATE_CHARS && text.bytes().all(letter)
     }
 
     /// The name of the cookie that holds the attempt of that state. Takes any text: callbacks bring

@@ -26,6 +26,8 @@ const VERSION: u8 = 1;
 const PURPOSE: &[u8] = b"ticket/1";
 const SECRET_LEN: usize = 32;
 const MAC_LEN: usize = 32;
+/// 32 bytes in base64 with padding.
+const OAUTH2_PROXY_MAC_CHARS: usize = MAC_LEN.div_ceil(3) * 4;
 const SIGNED_LEN: usize = 1 + KeyId::LEN + 4 + 8 + SessionId::LEN + SECRET_LEN + 8;
 const RAW_LEN: usize = SIGNED_LEN + MAC_LEN;
 
@@ -41,9 +43,12 @@ pub const TICKET_ENTROPY: usize = SessionId::LEN + SECRET_LEN;
 /// Why a cookie value is no ticket of this cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum InvalidTicket {
-    /// Another shape altogether, an old oauth2-proxy cookie say: to be treated as no cookie.
+    /// Another shape altogether: to be treated as no cookie.
     #[error("is not one of our tickets")]
     NotOurs,
+    /// As oauth2-proxy signs its cookies; told apart for the log only, and no cookie either.
+    #[error("is a cookie of oauth2-proxy")]
+    Oauth2Proxy,
     /// A ticket of another version of this program.
     #[error("is a ticket of another version")]
     Version,
@@ -135,12 +140,12 @@ impl Ticket {
     /// Authenticates and reads a cookie's value. Allocates nothing.
     pub fn decode(value: &str, ring: &Keyring, cookie_name: &str) -> Result<Self, InvalidTicket> {
         if value.len() != TICKET_LEN {
-            return Err(InvalidTicket::NotOurs);
+            return Err(not_ours(value));
         }
         let mut raw = Zeroizing::new([0_u8; RAW_LEN]);
         match URL_SAFE_NO_PAD.decode_slice(value, raw.as_mut()) {
             Ok(RAW_LEN) => {}
-            Ok(_) | Err(_) => return Err(InvalidTicket::NotOurs),
+            Ok(_) | Err(_) => return Err(not_ours(value)),
         }
         if raw[0] != VERSION {
             return Err(InvalidTicket::Version);
@@ -167,6 +172,20 @@ impl Ticket {
             index: LogIndex::new(u64::from_be_bytes(take(rest)?)),
         })
     }
+}
+
+/// Whose a value of another shape is, as far as that shows.
+fn not_ours(value: &str) -> InvalidTicket {
+    if is_signed_by_oauth2_proxy(value) { InvalidTicket::Oauth2Proxy } else { InvalidTicket::NotOurs }
+}
+
+/// Whether a cookie's value has the form `VALUE|SECONDS|HMAC-SHA256` in which oauth2-proxy signs: a ticket of its
+/// Redis store, or a whole session of its cookie store.
+fn is_signed_by_oauth2_proxy(value: &str) -> bool {
+    let mut parts = value.rsplitn(3, '|');
+    let (Some(mac), Some(seconds), Some(signed)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let timed = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    timed && !signed.is_empty() && mac.len() == OAUTH2_PROXY_MAC_CHARS
 }
 
 /// The MAC of one ticket. The name's length stands before it, so that no name and bytes can pose as

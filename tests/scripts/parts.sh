@@ -23,6 +23,10 @@ want promtool prometheus
 want ip iproute2
 want nft nftables
 [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
+# Where a real oauth2-proxy is named, it keeps its sessions there.
+if [ -n "${OAUTH2_PROXY:-}" ]; then
+    want redis-server redis-server
+fi
 if [ "${1:-}" = bench ]; then
     want wrk wrk
 fi

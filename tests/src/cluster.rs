@@ -156,6 +156,20 @@ impl Replica {
         }
     }
 
+    /// Sum over the lines of a metric that have that label, such as `reason="ended"`.
+    pub async fn metric_with(&self, name: &str, label: &str) -> Result<f64, Failure> {
+        let text = self.admin_text("/metrics").await?;
+        let labelled =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') && rest.contains(label));
+        let values: Vec<f64> =
+            text.lines().filter(labelled).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        if values.is_empty() {
+            Err(format!("no {name} with {label} at {}", self.name).into())
+        } else {
+            Ok(values.iter().sum())
+        }
+    }
+
     /// Index and hash of the replicated state.
     pub async fn state_hash(&self) -> Result<(u64, String), Failure> {
         let value = self.admin("/state-hash").await?;

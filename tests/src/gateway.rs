@@ -3,14 +3,16 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use url::Url;
 
 use crate::http::Answer;
 use crate::process::Process;
 use crate::workdir::WorkDir;
-use crate::{Failure, ports};
+use crate::{Failure, ports, timing};
 
 /// The host that browsers know. Not `localhost`: cookies across subdomains need a real-looking name.
 pub const APP_HOST: &str = "app.example.test";
@@ -30,24 +32,40 @@ pub enum Kind {
     Plain,
 }
 
+/// Longest wait until a reload is done: the old workers end when their last request has.
+const RELOAD_WITHIN: Duration = Duration::from_secs(20);
+
 /// A running nginx.
 #[derive(Debug)]
 pub struct Gateway {
     process: Process,
-    address: SocketAddr,
+    place: Place,
+    kind: Kind,
+    config: PathBuf,
 }
 
 /// Where a gateway will listen: known before it starts, since the service's redirect URL needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
+    host: &'static str,
     address: SocketAddr,
     app: SocketAddr,
 }
 
 impl Place {
-    /// Draws the ports.
+    /// Draws the ports, for [`APP_HOST`].
     pub fn draw() -> Self {
-        Self { address: ports::free_address(), app: ports::free_address() }
+        Self::draw_for(APP_HOST)
+    }
+
+    /// Draws the ports, for another host.
+    pub fn draw_for(host: &'static str) -> Self {
+        Self { host, address: ports::free_address(), app: ports::free_address() }
+    }
+
+    /// The host that browsers know.
+    pub fn host(self) -> &'static str {
+        self.host
     }
 
     /// The gateway's listener.
@@ -57,7 +75,7 @@ impl Place {
 
     /// `host:port` as browsers see it.
     pub fn authority(self) -> String {
-        format!("{APP_HOST}:{}", self.address.port())
+        format!("{}:{}", self.host, self.address.port())
     }
 
     /// A URL of the app: `path` begins with a slash and may hold a query.
@@ -79,19 +97,33 @@ impl Gateway {
 
     /// Starts nginx of that kind over the given replicas, round robin.
     pub async fn start_as(kind: Kind, dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
-        let home = dir.sub("nginx");
+        let home = dir.sub(&format!("nginx-{}", place.host));
         let config = home.join("nginx.conf");
-        std::fs::write(&config, configuration(kind, place, replicas))?;
+        std::fs::write(&config, configuration(kind, place, replicas, &place.authority()))?;
         let prefix = format!("{}/", home.display());
         let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
         let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?.with_children();
         process.listening(place.address, Duration::from_secs(10)).await?;
-        Ok(Self { process, address: place.address })
+        Ok(Self { process, place, kind, config })
+    }
+
+    /// Another service answers from now on, and browsers sign in at `sign_in` (host:port): the configuration is
+    /// written anew and reloaded, as ingress-nginx does it. Returns when no worker has the old one.
+    pub async fn point_at(&mut self, replicas: &[SocketAddr], sign_in: &str) -> Result<(), Failure> {
+        std::fs::write(&self.config, configuration(self.kind, self.place, replicas, sign_in))?;
+        let old = self.process.children()?;
+        self.process.signal(Signal::HUP)?;
+        timing::until("new workers of nginx, and the end of the old ones", RELOAD_WITHIN, || {
+            let now = self.process.children().unwrap_or_default();
+            let done = !now.is_empty() && now.iter().all(|worker| !old.contains(worker));
+            async move { done.then_some(()) }
+        })
+        .await
     }
 
     /// Its listener.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.place.address
     }
 
     /// The process, for faults.
@@ -142,7 +174,7 @@ impl Seen {
     }
 }
 
-fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr]) -> String {
+fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr], sign_in: &str) -> String {
     let mut servers = String::new();
     for replica in replicas {
         writeln!(servers, "        server {replica};").expect("a string takes all");
@@ -152,7 +184,8 @@ fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr]) -> String {
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
         .replace("@APP@", &place.app.to_string())
-        .replace("@APP_HOST@", APP_HOST)
+        .replace("@APP_HOST@", place.host)
+        .replace("@SIGN_IN@", sign_in)
         .replace("@AUTH_HOST@", AUTH_HOST)
 }
 

@@ -30,7 +30,8 @@ impl Jar {
         }
     }
 
-    fn set(&mut self, url: &Url, line: &str) {
+    /// Takes over one `Set-Cookie` line, as if an answer from `url` had brought it.
+    pub fn set(&mut self, url: &Url, line: &str) {
         let mut parts = line.split(';').map(str::trim);
         let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { return };
         let mut cookie = Cookie {
@@ -54,9 +55,13 @@ impl Jar {
                 _ => {}
             }
         }
-        self.0.retain(|old| (&old.name, &old.domain, &old.path) != (&cookie.name, &cookie.domain, &cookie.path));
-        if !gone {
-            self.0.push(cookie);
+        let same = |old: &Cookie| (&old.name, &old.domain, &old.path) == (&cookie.name, &cookie.domain, &cookie.path);
+        match (self.0.iter().position(same), gone) {
+            (Some(place), true) => drop(self.0.remove(place)),
+            // It keeps its place: browsers send the one that was there first first, whatever it holds now.
+            (Some(place), false) => self.0[place] = cookie,
+            (None, true) => {}
+            (None, false) => self.0.push(cookie),
         }
     }
 
@@ -120,6 +125,12 @@ mod tests {
         assert_eq!(header("http://app.example.test/oauth2/x"), Some("b=2; a=1; c=3".to_owned()));
         assert_eq!(header("http://other.example.test/"), Some("c=3".to_owned()));
         assert_eq!(header("http://badexample.test/"), None);
+    }
+
+    #[test]
+    fn what_was_there_first_is_sent_first() {
+        let jar = jar(&["a=1; Path=/", "a=2; Domain=example.test; Path=/", "a=3; Path=/"]);
+        assert_eq!(jar.header(&Url::parse("http://app.example.test/").expect("valid")), Some("a=3; a=2".to_owned()));
     }
 
     #[test]

@@ -18,7 +18,9 @@ pub mod kube;
 pub mod links;
 pub mod login;
 pub mod lone;
+pub mod moving;
 pub mod mutate;
+pub mod old_proxy;
 pub mod ports;
 pub mod process;
 pub mod provider;
@@ -28,6 +30,7 @@ pub mod scale;
 pub mod spoofs;
 pub mod targets;
 pub mod timing;
+pub mod watch;
 pub mod workdir;
 pub mod world;
 

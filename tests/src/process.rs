@@ -58,6 +58,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Process ids of its children.
+    pub fn children(&self) -> Result<Vec<u32>, Failure> {
+        let id = self.child.id();
+        let listed = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
+        Ok(listed.split_whitespace().filter_map(|child| child.parse().ok()).collect())
+    }
+
     /// The log file.
     pub fn log(&self) -> &Path {
         &self.log

@@ -87,8 +87,9 @@ async fn complete(
     let redeemed = service.run(redeem(std::sync::Arc::clone(service), login)).await?;
     match redeemed {
         Ok(Redeemed::Session(ticket)) => {
-            let session = site.session_cookie(&ticket, visit.host());
-            Ok(respond::redirect(request, Destination::Return(&target), &[clear, session]))
+            let mut cookies = vec![clear, site.session_cookie(&ticket, visit.host())];
+            cookies.extend(site.clear_pieces(visit.host(), &cookie_line(request)));
+            Ok(respond::redirect(request, Destination::Return(&target), &cookies))
         }
         // Another request of the same answer made the session, and its cookie went with that one.
         Ok(Redeemed::Elsewhere) => Ok(respond::redirect(request, Destination::Return(&target), &[])),
@@ -127,7 +128,11 @@ fn find_attempt(request: &HttpRequest, worker: &Worker, state: &str) -> Result<(
     let ring = ring.as_deref().ok_or_else(|| service.not_ready())?;
     let name = LoginAttempt::cookie_name(site.cookie_name(), state);
     let (now, lifetime) = (service.clock.now(), site.login_lifetime());
-    let mut why = "no login cookie for this state";
+    let mut why = if LoginAttempt::could_be_state(state) {
+        "no login cookie for this state"
+    } else {
+        "the state is not one of ours: did the login begin at an oauth2-proxy?"
+    };
     for value in cookies_named(&cookie_line(request), &name, MAX_COOKIES_TRIED) {
         match LoginAttempt::open(value, ring, &name, now, lifetime) {
             Ok(attempt) if !attempt.matches_state(state) => why = "state mismatch",

@@ -12,7 +12,7 @@ use conclave_proto::policy::{Known, Voucher, login_allowed};
 use conclave_proto::redirect::ReturnTo;
 use zeroize::Zeroizing;
 
-use super::extract::{Parameters, Visit, header_text};
+use super::extract::{Parameters, Visit, cookie_line, header_text};
 use super::new_session::{self, Committed, NewSession};
 use super::problem::Problem;
 use super::respond::{self, Destination};
@@ -66,8 +66,9 @@ pub async fn attempt(
     };
     // On the main runtime: a login that was admitted is committed even if the browser hangs up.
     let cookie = service.run(make_session(Arc::clone(service), admitted)).await??;
-    let cookie = service.site.session_cookie(&cookie, visit.host());
-    Ok(Attempt::SignedIn(respond::redirect(request, Destination::Return(target), &[cookie])))
+    let mut cookies = vec![service.site.session_cookie(&cookie, visit.host())];
+    cookies.extend(service.site.clear_pieces(visit.host(), &cookie_line(request)));
+    Ok(Attempt::SignedIn(respond::redirect(request, Destination::Return(target), &cookies)))
 }
 
 /// A local user whose password fits.

@@ -36,9 +36,12 @@ pub enum NoSession {
     /// None was sent.
     #[error("no cookie")]
     NoCookie,
-    /// One of our name, but of another shape: an old oauth2-proxy cookie, say.
-    #[error("cookie not ours")]
+    /// One of our name, but of another shape.
+    #[error("cookie not ours: does another program set this cookie_name too?")]
     NotOurs,
+    /// oauth2-proxy's: of before the move, or of one that still serves this host.
+    #[error("cookie of oauth2-proxy, which the next login replaces")]
+    Oauth2Proxy,
     /// A ticket of another version of this program.
     #[error("cookie of another version of this program")]
     Version,
@@ -75,9 +78,10 @@ pub enum NoSession {
 
 impl NoSession {
     /// Every [`Self::code`].
-    pub const CODES: [&'static str; 12] = [
+    pub const CODES: [&'static str; 13] = [
         "no_cookie",
         "not_ours",
+        "oauth2_proxy",
         "other_version",
         "unknown_key",
         "bad_mac",
@@ -346,6 +350,7 @@ impl From<InvalidTicket> for NoSession {
     fn from(invalid: InvalidTicket) -> Self {
         match invalid {
             InvalidTicket::NotOurs => Self::NotOurs,
+            InvalidTicket::Oauth2Proxy => Self::Oauth2Proxy,
             InvalidTicket::Version => Self::Version,
             InvalidTicket::UnknownKey => Self::UnknownKey,
             InvalidTicket::BadMac => Self::BadMac,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host};
+use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host, pieces_of};
 use conclave_proto::id::{ProviderId, SiteId};
 use conclave_proto::login::LoginCookieLimits;
 use conclave_proto::redirect::AllowedHosts;
@@ -146,6 +146,7 @@ impl Site {
         let name = self.cookie_name();
         let attributes = &self.config.cookie.attributes;
         let mut cleared = vec![SetCookie::delete(name, attributes, self.domain(host))];
+        cleared.extend(self.clear_pieces(host, sent));
         if cookies_named(sent, name, 2).nth(1).is_none() {
             return cleared;
         }
@@ -160,6 +161,14 @@ impl Site {
             }
         }
         cleared
+    }
+
+    /// Takes away what oauth2-proxy's cookie store left under the session cookie's name: no session here, but up to
+    /// 8 KiB in each request, and a session again at an oauth2-proxy that comes back.
+    pub fn clear_pieces(&self, host: &str, sent: &str) -> Vec<SetCookie> {
+        let pieces = pieces_of(sent, self.cookie_name());
+        let attributes = &self.config.cookie.attributes;
+        pieces.into_iter().map(|name| SetCookie::delete(name, attributes, self.domain(host))).collect()
     }
 
     fn domain(&self, host: &str) -> Option<&str> {

@@ -57,6 +57,15 @@ fn a_host_on_no_list_gets_the_shortest() {
 }
 
 #[test]
+fn pieces_of_a_session_are_told_by_their_names() {
+    let header = "a_0=1; a=2; a_1=3; a_0=4; a_x=5; a_=6; a_1x=7; ba_2=8; a_12345678_csrf=9; a_10=0";
+    assert_eq!(pieces_of(header, "a"), ["a_0", "a_1", "a_10"]);
+    let many: String = (0..50).map(|piece| format!("a_{piece}=x; ")).collect();
+    assert_eq!(pieces_of(&many, "a").len(), MAX_COOKIES_TRIED);
+    assert!(pieces_of("_conclave_0=1", "_oauth2_proxy").is_empty());
+}
+
+#[test]
 fn all_cookies_of_a_name_are_found_up_to_a_limit() {
     let header = "a=1; b=2;a=3 ; aa=4; =5; a; a=x=y";
     let found = |limit| cookies_named(header, "a", limit).collect::<Vec<_>>();

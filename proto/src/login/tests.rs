@@ -55,6 +55,21 @@ fn state_nonce_and_verifier_are_independent_and_long_enough() {
 }
 
 #[test]
+fn a_state_is_told_from_that_of_oauth2_proxy() {
+    for seed in 0..=u8::MAX {
+        let attempt = LoginAttempt::begin(entropy(seed), BEGUN, ProviderId::default(), SiteId::default(), TARGET);
+        assert!(LoginAttempt::could_be_state(attempt.state()), "{}", attempt.state());
+    }
+    let hash = "zpwW7TyTFkOrhIVp1BVFF6qsEwBlDmTfAv8eUOK8owQ";
+    assert!(LoginAttempt::could_be_state(hash));
+    for other in
+        [format!("{hash}:/target"), format!("{hash}="), hash[1..].to_owned(), hash.replace('T', "+"), String::new()]
+    {
+        assert!(!LoginAttempt::could_be_state(&other), "{other}");
+    }
+}
+
+#[test]
 fn a_cookie_is_bound_to_its_name_and_key() {
     assert_eq!(open(GOLDEN, BASE, BEGUN), Err(InvalidLogin::NotAuthentic));
     assert_eq!(open(GOLDEN, "_oauth2_proxy_VuTGATI8_csrf", BEGUN), Err(InvalidLogin::NotAuthentic));

@@ -41,6 +41,21 @@ fn nothing_else_is_a_ticket() {
 }
 
 #[test]
+fn a_cookie_of_oauth2_proxy_is_told_apart() {
+    let ring = ring();
+    let mac = "ck6TqTzT1Nid2HSbiGy7cz3pOT90h7hgp5gUNDscF8g=";
+    let in_redis = "djIuWDI5aGRYUm9NbDl3Y205NGVTMHdNREppTldKbU5EWXhZak0wTWpZM00yRXpNVE01TnpnNVl6WXpZMlU1Wmcuejkzb0s3VVdlakhkRkFnUHpHeUdjQQ==";
+    for signed in [in_redis, &"x".repeat(3_900), &"y".repeat(TICKET_LEN - 56)] {
+        let value = format!("{signed}|1795599748|{mac}");
+        assert_eq!(Ticket::decode(&value, &ring, NAME), Err(InvalidTicket::Oauth2Proxy), "{value}");
+    }
+    let others = [format!("{in_redis}|{mac}"), format!("|1795599748|{mac}"), format!("{in_redis}|17955997x8|{mac}")];
+    for value in others.into_iter().chain([format!("{in_redis}||{mac}"), format!("{in_redis}|1795599748|short")]) {
+        assert_eq!(Ticket::decode(&value, &ring, NAME), Err(InvalidTicket::NotOurs), "{value}");
+    }
+}
+
+#[test]
 fn every_bit_counts() {
     let ring = ring();
     let raw = URL_SAFE_NO_PAD.decode(GOLDEN).expect("valid");

@@ -7,6 +7,7 @@
 //   GET  /control/ledger   {codes: {CODE: {asked, granted}}, refreshes: {TOKEN: times}, tokens: [..], logins}
 //   POST /control/reset    empties the ledger
 //   POST /control/delay?ms=N   lets every later token request wait N ms
+import { createHash } from 'node:crypto';
 import http from 'node:http';
 import Provider from 'oidc-provider';
 
@@ -18,6 +19,8 @@ const issuer = process.env.ISSUER ?? `http://${host}:${port}`;
 const SPECIAL = {
   carol: { email: 'carol@example.test', email_verified: true, groups: ['a,b', 'c d', 'admins'] },
   nogroups: { email: 'nogroups@example.test', email_verified: true },
+  // So many groups, which do not compress, that a session kept in cookies needs two of them.
+  crowd: { email: 'crowd@example.test', email_verified: true, groups: Array.from({ length: 24 }, (_, n) => createHash('sha256').update(`group ${n}`).digest('hex').slice(0, 40)) },
   outsider: { email: 'outsider@other.test', email_verified: true, groups: ['outsider'] },
 };
 

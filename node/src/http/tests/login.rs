@@ -112,6 +112,43 @@ async fn the_sign_in_page_ends_the_session() {
     bench.stop().await;
 }
 
+/// A browser with what an oauth2-proxy left: a ticket, a session in pieces, and a login under way.
+fn from_oauth2_proxy() -> Browser {
+    let mut browser = Browser::default();
+    let signed = format!("djIuWDI5aGRYUm9NbDl3Y205NGVR|1795599748|{}=", "x".repeat(43));
+    for name in ["_oauth2_proxy", "_oauth2_proxy_0", "_oauth2_proxy_1", "_oauth2_proxy_csrf"] {
+        browser.cookies.insert(name.to_owned(), signed.clone());
+    }
+    browser
+}
+
+#[actix_web::test]
+async fn what_oauth2_proxy_left_is_no_obstacle_and_goes() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = from_oauth2_proxy();
+    let check = browser.get(&app, CHECK).await;
+    assert_eq!((check.status, check.set_cookies().len()), (StatusCode::UNAUTHORIZED, 0));
+    let metrics = bench.node.service.metrics.render();
+    let counted = "conclave_auth_denied_total{reason=\"oauth2_proxy\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+
+    let state = format!("{}:/wanted", "y".repeat(43));
+    let halfway = browser.get(&app, &format!("/oauth2/callback?code=alice&state={state}")).await;
+    assert_eq!((halfway.status, halfway.set_cookies().len()), (StatusCode::FORBIDDEN, 0));
+    assert!(halfway.body.contains("Sign in again"), "{}", halfway.body);
+
+    assert_eq!(browser.log_in(&app, "alice", "/").await.status, StatusCode::FOUND);
+    let left: Vec<_> = browser.cookies.keys().map(String::as_str).collect();
+    assert_eq!(left, ["_oauth2_proxy", "_oauth2_proxy_csrf"], "the pieces are gone");
+    assert_eq!(browser.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+
+    let mut leaves = from_oauth2_proxy();
+    assert_eq!(leaves.get(&app, "/oauth2/sign_out").await.status, StatusCode::FOUND);
+    assert_eq!(leaves.cookies.keys().collect::<Vec<_>>(), ["_oauth2_proxy_csrf"], "nothing that could log in again");
+    bench.stop().await;
+}
+
 #[actix_web::test]
 async fn tabs_log_in_side_by_side_within_limits() {
     let bench = Bench::start(&[]).await;
