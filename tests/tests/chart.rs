@@ -25,13 +25,35 @@ const CREDENTIALS: [(&str, &str); 3] = [
     ("OAUTH2_PROXY_COOKIE_SECRET", "9f8e7d6c5b4a3928-1706f5e4d3c2b1a"),
 ];
 
+/// Where a field that no schema knows is put in to see it refused: a kind, and a place in it.
+const MISSPELT: [(&str, &str); 17] = [
+    ("HTTPRoute", ""),
+    ("HTTPRoute", "/metadata"),
+    ("HTTPRoute", "/spec"),
+    ("HTTPRoute", "/spec/parentRefs/0"),
+    ("HTTPRoute", "/spec/rules/0"),
+    ("HTTPRoute", "/spec/rules/0/matches/0/path"),
+    ("HTTPRoute", "/spec/rules/0/backendRefs/0"),
+    ("ServiceMonitor", "/spec"),
+    ("ServiceMonitor", "/spec/selector"),
+    ("ServiceMonitor", "/spec/endpoints/0"),
+    ("PrometheusRule", "/spec"),
+    ("PrometheusRule", "/spec/groups/0"),
+    ("PrometheusRule", "/spec/groups/0/rules/0"),
+    ("HelmRelease", "/spec"),
+    ("HelmRelease", "/spec/chart/spec/sourceRef"),
+    ("GitRepository", "/spec"),
+    ("GitRepository", "/spec/ref"),
+];
+
 #[test]
 fn chart_renders() -> Result<(), Failure> {
     let dir = WorkDir::fresh("chart");
-    let cases = cases(&dir)?;
+    let mut custom = Custom::default();
+    let cases = cases(&dir, &mut custom)?;
     let mut scenario = Scenario::begin("chart", cases.len(), cases.len(), "values files");
     assert!(cases.len() >= 20, "{} values files are too few", cases.len());
-    let (mut objects, mut validations, mut foreign, mut starts) = (0, 0, 0, 0);
+    let (mut objects, mut validations, mut starts) = (0, 0, 0);
     for (name, values) in &cases {
         helm::lint(values).map_err(|error| format!("{name}: {error}"))?;
         let text = helm::template(&[values], &[]).map_err(|error| format!("{name}: {error}"))?;
@@ -44,11 +66,13 @@ fn chart_renders() -> Result<(), Failure> {
         starts += started(name, &checked, &dir)?;
         objects += checked.objects.len();
         validations += checked.validations;
-        foreign += checked.foreign;
+        custom.add(&checked);
     }
     scenario.figure("objects", objects);
     scenario.figure("validations against 1.31 and 1.35", validations);
-    scenario.figure("custom resources without a schema here", foreign);
+    scenario.figure("custom resources held against their operators' schemas", custom.checked);
+    scenario.figure("objects without a schema here", custom.without_schema);
+    scenario.figure("misspelt fields found in custom resources", misspelt_fields_are_found(&custom, &dir)?);
     scenario.figure("renders that the program would serve", starts);
     scenario.figure("values refused with a sentence", refusals()?);
     manifests_are_the_charts()?;
@@ -56,8 +80,51 @@ fn chart_renders() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Custom resources of all renders and examples.
+#[derive(Default)]
+struct Custom {
+    objects: Vec<Value>,
+    checked: u64,
+    without_schema: usize,
+}
+
+impl Custom {
+    fn add(&mut self, checked: &Checked) {
+        self.objects.extend(checked.objects.iter().filter(|object| is_custom(object)).cloned());
+        self.checked += checked.custom;
+        self.without_schema += checked.without_schema;
+    }
+}
+
+fn is_custom(object: &Value) -> bool {
+    MISSPELT.iter().any(|(kind, _)| object["kind"] == *kind)
+}
+
+/// A check that looks at nothing would find nothing wrong: with a field that does not exist in each of these places, the
+/// same objects are refused, each with the field's name.
+fn misspelt_fields_are_found(custom: &Custom, dir: &WorkDir) -> Result<usize, Failure> {
+    let mut wrong = Vec::new();
+    for (number, (kind, place)) in MISSPELT.iter().enumerate() {
+        let fits = |object: &&Value| object["kind"] == *kind && object.pointer(place).is_some_and(Value::is_object);
+        let mut object = custom.objects.iter().find(fits).ok_or_else(|| format!("no {kind} with {place}"))?.clone();
+        let fields = object.pointer_mut(place).and_then(Value::as_object_mut).ok_or("an object")?;
+        fields.insert(format!("misspelt{number}"), "x".into());
+        wrong.push(format!("---\n{object}\n"));
+    }
+    let file = dir.join("misspelt.yaml");
+    std::fs::write(&file, wrong.concat())?;
+    let found = helm::check(&file)?;
+    for (number, (kind, place)) in MISSPELT.iter().enumerate() {
+        let wanted = format!("{place}/misspelt{number} is no field");
+        let said = found.problems.iter().any(|problem| problem.contains(*kind) && problem.contains(&wanted));
+        assert!(said, "{kind}: {wanted} is not among {:#?}", found.problems);
+    }
+    assert_eq!(found.problems.len(), MISSPELT.len(), "{:#?}", found.problems);
+    Ok(MISSPELT.len())
+}
+
 /// Every values file: the matrix, the examples, and what the HelmReleases among them hold.
-fn cases(dir: &WorkDir) -> Result<Vec<(String, PathBuf)>, Failure> {
+fn cases(dir: &WorkDir, custom: &mut Custom) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut cases: Vec<(String, PathBuf)> =
         files("tests/chart/values")?.into_iter().map(|file| (stem(&file), file)).collect();
     cases.push(("manifests".to_owned(), repository().join("deploy/manifests/values.yaml")));
@@ -69,6 +136,7 @@ fn cases(dir: &WorkDir) -> Result<Vec<(String, PathBuf)>, Failure> {
         for file in files_in(&example)?.into_iter().filter(|file| is_objects(file)) {
             let checked = helm::check(&file)?;
             assert!(checked.problems.is_empty(), "{}: {:#?}", file.display(), checked.problems);
+            custom.add(&checked);
             if let Some(release) = checked.kind("HelmRelease").next() {
                 let values = dir.join(&format!("{name}-{}.values.json", stem(&file)));
                 std::fs::write(&values, release["spec"]["values"].to_string())?;
