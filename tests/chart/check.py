@@ -24,9 +24,24 @@ def is_custom(item):
     return group in ADDED or ("." in group and not group.endswith(".k8s.io"))
 
 
+class Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a map, as kustomize does, through which Flux sends what a chart renders."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def main(path):
-    with open(path) as file:
-        objects = [item for item in yaml.safe_load_all(file) if item]
+    try:
+        with open(path) as file:
+            objects = [item for item in yaml.load_all(file, Loader) if item]
+    except yaml.YAMLError as error:
+        print(json.dumps({"objects": [], "checked": 0, "custom": 0, "without_schema": [], "problems": [str(error)]}))
+        return
     checked, problems = 0, []
     for item in objects:
         if is_custom(item):

@@ -59,8 +59,12 @@ pub fn helm(args: &[&str]) -> Result<Output, Failure> {
 
 /// `helm template`; the error is what helm says.
 pub fn template(values: &[&Path], more: &[&str]) -> Result<String, Failure> {
-    let chart = chart();
-    let mut args = vec!["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE];
+    template_of(&chart(), values, more)
+}
+
+/// `helm template` of a chart that takes ours in.
+pub fn template_of(chart: &Path, values: &[&Path], more: &[&str]) -> Result<String, Failure> {
+    let mut args = vec!["template", RELEASE, text(chart)?, "--namespace", NAMESPACE];
     for file in values {
         args.extend(["--values", text(file)?]);
     }
@@ -142,6 +146,17 @@ fn lay_files(checked: &Checked, set: &Value, root: &Path) -> Result<(), Failure>
         }
     }
     Ok(())
+}
+
+/// All that is in rendered Secrets, decoded.
+pub fn secrets(checked: &Checked) -> Result<String, Failure> {
+    let mut all = String::new();
+    for secret in checked.kind("Secret") {
+        for value in secret["data"].as_object().into_iter().flat_map(|data| data.values()) {
+            all.push_str(std::str::from_utf8(&STANDARD.decode(value.as_str().unwrap_or_default())?)?);
+        }
+    }
+    Ok(all)
 }
 
 fn key_of(checked: &Checked, kind: &str, name: &Value, key: &Value) -> Result<Option<String>, Failure> {

@@ -63,6 +63,9 @@ fn chart_renders() -> Result<(), Failure> {
         let checked = helm::check(&file)?;
         assert!(checked.problems.is_empty(), "{name}: {:#?}", checked.problems);
         invariants(name, &checked);
+        if name.starts_with("templates") {
+            templates(values, &checked)?;
+        }
         starts += started(name, &checked, &dir)?;
         objects += checked.objects.len();
         validations += checked.validations;
@@ -197,6 +200,20 @@ fn invariants(name: &str, checked: &Checked) {
     assert!(length <= 52, "{name}: pods could not carry the set's name of {length} characters in a label");
 }
 
+/// What oauth2-proxy's chart evaluates is evaluated, and nothing else: other programs' templates pass through values too.
+fn templates(values: &Path, checked: &Checked) -> Result<(), Failure> {
+    const EVALUATED: &str = "{{ `evaluated` }}";
+    const KEPT: &str = "{{ `as it stands` }}";
+    let given: String =
+        std::fs::read_to_string(values)?.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    let rendered = Value::from(checked.objects.clone()).to_string() + &helm::secrets(checked)?;
+    assert!(!rendered.contains(EVALUATED), "{}: something is not evaluated", values.display());
+    assert!(rendered.matches("evaluated").count() >= given.matches(EVALUATED).count(), "{}", values.display());
+    let (given, kept) = (given.matches(KEPT).count(), rendered.matches(KEPT).count());
+    assert_eq!(given, kept, "{}: values that have to stand as they are", values.display());
+    Ok(())
+}
+
 /// Gives every pod's arguments, variables and files to the program. Returns 1 where it would serve with them.
 fn started(name: &str, checked: &Checked, dir: &WorkDir) -> Result<usize, Failure> {
     let set = checked.kind("StatefulSet").next().ok_or("no StatefulSet")?;
@@ -294,6 +311,31 @@ fn names_are_those_that_tutorials_use() -> Result<(), Failure> {
     };
     assert_eq!(sum(&[])?, sum(&["--set", "ingress.enabled=true,ingress.hosts={a.example.com}"])?);
     assert_ne!(sum(&[])?, sum(&["--set", "config.emailDomains={b.example.com}"])?);
+    Ok(())
+}
+
+/// Another chart may take this one in twice, each under an alias: their objects may not have the same names.
+#[test]
+fn aliases_keep_two_of_it_apart() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-aliases");
+    let charts = dir.sub("charts");
+    std::fs::create_dir_all(&charts)?;
+    std::os::unix::fs::symlink(helm::chart(), charts.join("conclave"))?;
+    let twice = "dependencies:\n- {name: conclave, version: 0.x.x, alias: staff}\n- {name: conclave, version: 0.x.x, alias: guests}\n";
+    std::fs::write(dir.join("Chart.yaml"), format!("apiVersion: v2\nname: both\nversion: 0.1.0\n{twice}"))?;
+    let file = dir.join("rendered.yaml");
+    std::fs::write(&file, helm::template_of(&dir.join("."), &[], &["--set", "staff.replicaCount=5"])?)?;
+    let checked = helm::check(&file)?;
+    assert!(checked.problems.is_empty(), "{:#?}", checked.problems);
+    let names: BTreeSet<String> =
+        checked.objects.iter().map(|object| format!("{}/{}", object["kind"], object["metadata"]["name"])).collect();
+    assert_eq!(names.len(), checked.objects.len(), "{names:#?}");
+    let replicas: BTreeSet<u64> =
+        checked.kind("StatefulSet").filter_map(|set| set["spec"]["replicas"].as_u64()).collect();
+    assert_eq!(replicas, BTreeSet::from([3, 5]));
+    let selectors: BTreeSet<String> =
+        checked.kind("StatefulSet").map(|set| set["spec"]["selector"].to_string()).collect();
+    assert_eq!(selectors.len(), 2, "{selectors:#?}");
     Ok(())
 }
 
