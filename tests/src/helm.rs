@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::{Failure, repository};
@@ -13,15 +15,17 @@ pub const RELEASE: &str = "oauth2-proxy";
 /// The namespace of all renders.
 pub const NAMESPACE: &str = "auth";
 
-/// What checking a render against Kubernetes' schemas said.
+/// What checking a render against schemas said.
 #[derive(Debug)]
 pub struct Checked {
     /// Every object.
     pub objects: Vec<Value>,
-    /// How often an object was held against a schema.
+    /// How often an object was held against a schema of Kubernetes.
     pub validations: u64,
-    /// Objects without a built-in schema.
-    pub foreign: usize,
+    /// Custom resources that were held against their operators' schemas.
+    pub custom: u64,
+    /// Objects for which there is no schema here.
+    pub without_schema: usize,
     /// What is wrong.
     pub problems: Vec<String>,
 }
@@ -55,8 +59,12 @@ pub fn helm(args: &[&str]) -> Result<Output, Failure> {
 
 /// `helm template`; the error is what helm says.
 pub fn template(values: &[&Path], more: &[&str]) -> Result<String, Failure> {
-    let chart = chart();
-    let mut args = vec!["template", RELEASE, text(&chart)?, "--namespace", NAMESPACE];
+    template_of(&chart(), values, more)
+}
+
+/// `helm template` of a chart that takes ours in.
+pub fn template_of(chart: &Path, values: &[&Path], more: &[&str]) -> Result<String, Failure> {
+    let mut args = vec!["template", RELEASE, text(chart)?, "--namespace", NAMESPACE];
     for file in values {
         args.extend(["--values", text(file)?]);
     }
@@ -69,7 +77,7 @@ pub fn lint(values: &Path) -> Result<String, Failure> {
     said(&helm(&["lint", "--strict", text(&chart())?, "--values", text(values)?])?)
 }
 
-/// Checks objects in a file against strict schemas of Kubernetes.
+/// Checks objects in a file against strict schemas: Kubernetes' own, and those of custom resources' operators.
 pub fn check(rendered: &Path) -> Result<Checked, Failure> {
     let python = repository().join(".tools/kubernetes/bin/python");
     let script = repository().join("tests/chart/check.py");
@@ -78,9 +86,21 @@ pub fn check(rendered: &Path) -> Result<Checked, Failure> {
     Ok(Checked {
         objects: list("objects"),
         validations: answer["checked"].as_u64().ok_or("no count")?,
-        foreign: list("without_schema").len(),
+        custom: answer["custom"].as_u64().ok_or("no count")?,
+        without_schema: list("without_schema").len(),
         problems: list("problems").iter().map(ToString::to_string).collect(),
     })
+}
+
+/// All that is in rendered Secrets, decoded.
+pub fn secrets(checked: &Checked) -> Result<String, Failure> {
+    let mut all = String::new();
+    for secret in checked.kind("Secret") {
+        for value in secret["data"].as_object().into_iter().flat_map(|data| data.values()) {
+            all.push_str(std::str::from_utf8(&STANDARD.decode(value.as_str().unwrap_or_default())?)?);
+        }
+    }
+    Ok(all)
 }
 
 fn text(path: &Path) -> Result<&str, Failure> {

@@ -27,13 +27,35 @@ const CREDENTIALS: [(&str, &str); 3] = [
     ("OAUTH2_PROXY_COOKIE_SECRET", "9f8e7d6c5b4a3928-1706f5e4d3c2b1a"),
 ];
 
+/// Where a field that no schema knows is put in to see it refused: a kind, and a place in it.
+const MISSPELT: [(&str, &str); 17] = [
+    ("HTTPRoute", ""),
+    ("HTTPRoute", "/metadata"),
+    ("HTTPRoute", "/spec"),
+    ("HTTPRoute", "/spec/parentRefs/0"),
+    ("HTTPRoute", "/spec/rules/0"),
+    ("HTTPRoute", "/spec/rules/0/matches/0/path"),
+    ("HTTPRoute", "/spec/rules/0/backendRefs/0"),
+    ("ServiceMonitor", "/spec"),
+    ("ServiceMonitor", "/spec/selector"),
+    ("ServiceMonitor", "/spec/endpoints/0"),
+    ("PrometheusRule", "/spec"),
+    ("PrometheusRule", "/spec/groups/0"),
+    ("PrometheusRule", "/spec/groups/0/rules/0"),
+    ("HelmRelease", "/spec"),
+    ("HelmRelease", "/spec/chart/spec/sourceRef"),
+    ("GitRepository", "/spec"),
+    ("GitRepository", "/spec/ref"),
+];
+
 #[test]
 fn chart_renders() -> Result<(), Failure> {
     let dir = WorkDir::fresh("chart");
-    let cases = cases(&dir)?;
+    let mut custom = Custom::default();
+    let cases = cases(&dir, &mut custom)?;
     let mut scenario = Scenario::begin("chart", cases.len(), cases.len(), "values files");
     assert!(cases.len() >= 20, "{} values files are too few", cases.len());
-    let (mut objects, mut validations, mut foreign, mut starts) = (0, 0, 0, 0);
+    let (mut objects, mut validations, mut starts) = (0, 0, 0);
     for (name, values) in &cases {
         helm::lint(values).map_err(|error| format!("{name}: {error}"))?;
         let text = helm::template(&[values], &[]).map_err(|error| format!("{name}: {error}"))?;
@@ -43,14 +65,19 @@ fn chart_renders() -> Result<(), Failure> {
         let checked = helm::check(&file)?;
         assert!(checked.problems.is_empty(), "{name}: {:#?}", checked.problems);
         invariants(name, &checked);
+        if name.starts_with("templates") {
+            templates(values, &checked)?;
+        }
         starts += started(name, &checked, &dir)?;
         objects += checked.objects.len();
         validations += checked.validations;
-        foreign += checked.foreign;
+        custom.add(&checked);
     }
     scenario.figure("objects", objects);
     scenario.figure("validations against 1.31 and 1.35", validations);
-    scenario.figure("custom resources without a schema here", foreign);
+    scenario.figure("custom resources held against their operators' schemas", custom.checked);
+    scenario.figure("objects without a schema here", custom.without_schema);
+    scenario.figure("misspelt fields found in custom resources", misspelt_fields_are_found(&custom, &dir)?);
     scenario.figure("renders that the program would serve", starts);
     scenario.figure("values refused with a sentence", refusals()?);
     manifests_are_the_charts()?;
@@ -58,8 +85,51 @@ fn chart_renders() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Custom resources of all renders and examples.
+#[derive(Default)]
+struct Custom {
+    objects: Vec<Value>,
+    checked: u64,
+    without_schema: usize,
+}
+
+impl Custom {
+    fn add(&mut self, checked: &Checked) {
+        self.objects.extend(checked.objects.iter().filter(|object| is_custom(object)).cloned());
+        self.checked += checked.custom;
+        self.without_schema += checked.without_schema;
+    }
+}
+
+fn is_custom(object: &Value) -> bool {
+    MISSPELT.iter().any(|(kind, _)| object["kind"] == *kind)
+}
+
+/// A check that looks at nothing would find nothing wrong: with a field that does not exist in each of these places, the
+/// same objects are refused, each with the field's name.
+fn misspelt_fields_are_found(custom: &Custom, dir: &WorkDir) -> Result<usize, Failure> {
+    let mut wrong = Vec::new();
+    for (number, (kind, place)) in MISSPELT.iter().enumerate() {
+        let fits = |object: &&Value| object["kind"] == *kind && object.pointer(place).is_some_and(Value::is_object);
+        let mut object = custom.objects.iter().find(fits).ok_or_else(|| format!("no {kind} with {place}"))?.clone();
+        let fields = object.pointer_mut(place).and_then(Value::as_object_mut).ok_or("an object")?;
+        fields.insert(format!("misspelt{number}"), "x".into());
+        wrong.push(format!("---\n{object}\n"));
+    }
+    let file = dir.join("misspelt.yaml");
+    std::fs::write(&file, wrong.concat())?;
+    let found = helm::check(&file)?;
+    for (number, (kind, place)) in MISSPELT.iter().enumerate() {
+        let wanted = format!("{place}/misspelt{number} is no field");
+        let said = found.problems.iter().any(|problem| problem.contains(*kind) && problem.contains(&wanted));
+        assert!(said, "{kind}: {wanted} is not among {:#?}", found.problems);
+    }
+    assert_eq!(found.problems.len(), MISSPELT.len(), "{:#?}", found.problems);
+    Ok(MISSPELT.len())
+}
+
 /// Every values file: the matrix, the examples, and what the HelmReleases among them hold.
-fn cases(dir: &WorkDir) -> Result<Vec<(String, PathBuf)>, Failure> {
+fn cases(dir: &WorkDir, custom: &mut Custom) -> Result<Vec<(String, PathBuf)>, Failure> {
     let mut cases: Vec<(String, PathBuf)> =
         files("tests/chart/values")?.into_iter().map(|file| (stem(&file), file)).collect();
     cases.push(("manifests".to_owned(), repository().join("deploy/manifests/values.yaml")));
@@ -71,6 +141,7 @@ fn cases(dir: &WorkDir) -> Result<Vec<(String, PathBuf)>, Failure> {
         for file in files_in(&example)?.into_iter().filter(|file| is_objects(file)) {
             let checked = helm::check(&file)?;
             assert!(checked.problems.is_empty(), "{}: {:#?}", file.display(), checked.problems);
+            custom.add(&checked);
             if let Some(release) = checked.kind("HelmRelease").next() {
                 let values = dir.join(&format!("{name}-{}.values.json", stem(&file)));
                 std::fs::write(&values, release["spec"]["values"].to_string())?;
@@ -129,6 +200,20 @@ fn invariants(name: &str, checked: &Checked) {
     );
     let length = set["metadata"]["name"].as_str().expect("a name").len();
     assert!(length <= 52, "{name}: pods could not carry the set's name of {length} characters in a label");
+}
+
+/// What oauth2-proxy's chart evaluates is evaluated, and nothing else: other programs' templates pass through values too.
+fn templates(values: &Path, checked: &Checked) -> Result<(), Failure> {
+    const EVALUATED: &str = "{{ `evaluated` }}";
+    const KEPT: &str = "{{ `as it stands` }}";
+    let given: String =
+        std::fs::read_to_string(values)?.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    let rendered = Value::from(checked.objects.clone()).to_string() + &helm::secrets(checked)?;
+    assert!(!rendered.contains(EVALUATED), "{}: something is not evaluated", values.display());
+    assert!(rendered.matches("evaluated").count() >= given.matches(EVALUATED).count(), "{}", values.display());
+    let (given, kept) = (given.matches(KEPT).count(), rendered.matches(KEPT).count());
+    assert_eq!(given, kept, "{}: values that have to stand as they are", values.display());
+    Ok(())
 }
 
 /// Gives every pod's arguments, variables and files to the program. Returns 1 where it would serve with them.
@@ -233,6 +318,31 @@ fn names_are_those_that_tutorials_use() -> Result<(), Failure> {
     };
     assert_eq!(sum(&[])?, sum(&["--set", "ingress.enabled=true,ingress.hosts={a.example.com}"])?);
     assert_ne!(sum(&[])?, sum(&["--set", "config.emailDomains={b.example.com}"])?);
+    Ok(())
+}
+
+/// Another chart may take this one in twice, each under an alias: their objects may not have the same names.
+#[test]
+fn aliases_keep_two_of_it_apart() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-aliases");
+    let charts = dir.sub("charts");
+    std::fs::create_dir_all(&charts)?;
+    std::os::unix::fs::symlink(helm::chart(), charts.join("conclave"))?;
+    let twice = "dependencies:\n- {name: conclave, version: 0.x.x, alias: staff}\n- {name: conclave, version: 0.x.x, alias: guests}\n";
+    std::fs::write(dir.join("Chart.yaml"), format!("apiVersion: v2\nname: both\nversion: 0.1.0\n{twice}"))?;
+    let file = dir.join("rendered.yaml");
+    std::fs::write(&file, helm::template_of(&dir.join("."), &[], &["--set", "staff.replicaCount=5"])?)?;
+    let checked = helm::check(&file)?;
+    assert!(checked.problems.is_empty(), "{:#?}", checked.problems);
+    let names: BTreeSet<String> =
+        checked.objects.iter().map(|object| format!("{}/{}", object["kind"], object["metadata"]["name"])).collect();
+    assert_eq!(names.len(), checked.objects.len(), "{names:#?}");
+    let replicas: BTreeSet<u64> =
+        checked.kind("StatefulSet").filter_map(|set| set["spec"]["replicas"].as_u64()).collect();
+    assert_eq!(replicas, BTreeSet::from([3, 5]));
+    let selectors: BTreeSet<String> =
+        checked.kind("StatefulSet").map(|set| set["spec"]["selector"].to_string()).collect();
+    assert_eq!(selectors.len(), 2, "{selectors:#?}");
     Ok(())
 }
 

@@ -1,11 +1,16 @@
 {{/* Names and labels. They keep the names that oauth2-proxy's chart gives them, because values of users include them. */}}
 
+{{/* An alias, under which another chart takes this one in more than once, is a name of its own. */}}
+{{- define "oauth2-proxy.chartName" -}}
+{{- ternary "oauth2-proxy" .Chart.Name (eq .Chart.Name "conclave") -}}
+{{- end -}}
+
 {{- define "oauth2-proxy.name" -}}
-{{- default "oauth2-proxy" .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default (include "oauth2-proxy.chartName" .) .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "oauth2-proxy.fullname" -}}
-{{- $name := default "oauth2-proxy" .Values.nameOverride -}}
+{{- $name := default (include "oauth2-proxy.chartName" .) .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
 {{- default $full .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
@@ -32,26 +37,46 @@ app.kubernetes.io/name: {{ include "oauth2-proxy.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/*
+Maps laid over each other, so that no key stands twice: helm takes the last one, but kustomize, through which Flux sends
+every render, refuses the object; (list YAML …).
+*/}}
+{{- define "oauth2-proxy.over" -}}
+{{- $all := dict -}}
+{{- range . -}}
+{{- $next := fromYaml . -}}
+{{- if and (hasKey $next "Error") (eq (len $next) 1) -}}{{- fail $next.Error -}}{{- end -}}
+{{- $all = mergeOverwrite $all $next -}}
+{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
 {{- define "oauth2-proxy.labels" }}
+{{ include "oauth2-proxy.over" (list (include "oauth2-proxy.ownLabels" .) (tpl (.Values.customLabels | default dict | toYaml) .)) }}
+{{- end }}
+
+{{- define "oauth2-proxy.ownLabels" }}
 helm.sh/chart: {{ include "oauth2-proxy.chart" . }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/component: authentication-proxy
 app.kubernetes.io/part-of: {{ include "oauth2-proxy.name" . }}
 {{- include "oauth2-proxy.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.customLabels }}
-{{ tpl (toYaml .) $ }}
-{{- end }}
 {{- end }}
 
-{{/* What every object's metadata begins with; (list ROOT NAME). */}}
+{{/* Labels of an object; (list ROOT YAML …), of which the later win. */}}
+{{- define "oauth2-proxy.allLabels" -}}
+{{- $root := index . 0 -}}
+{{- $own := list (printf "app: %s" (include "oauth2-proxy.name" $root)) (include "oauth2-proxy.labels" $root) -}}
+{{- include "oauth2-proxy.over" (concat $own (rest .)) -}}
+{{- end -}}
+
+{{/* What every object's metadata begins with; (list ROOT NAME), and YAML of more labels. */}}
 {{- define "oauth2-proxy.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
 namespace: {{ include "oauth2-proxy.namespace" $root }}
-labels:
-  app: {{ include "oauth2-proxy.name" $root }}
-  {{- include "oauth2-proxy.labels" $root | trim | nindent 2 }}
+labels: {{- include "oauth2-proxy.allLabels" (prepend (slice . 2) $root) | nindent 2 }}
 {{- end -}}
 
 {{- define "oauth2-proxy.secretName" -}}

@@ -1,7 +1,7 @@
 {{/* Parts of the pod. */}}
 
 {{/* Checksums restart the pods when what they were started with changes, and only then. */}}
-{{- define "oauth2-proxy.pod.annotations" -}}
+{{- define "oauth2-proxy.pod.checksums" -}}
 {{- if not (has (include "oauth2-proxy.legacy-config.mode" .) (list "existing" "none")) }}
 checksum/config: {{ include "oauth2-proxy.legacy-config.content" . | sha256sum }}
 {{- end }}
@@ -9,19 +9,18 @@ checksum/config: {{ include "oauth2-proxy.legacy-config.content" . | sha256sum }
 checksum/alpha-config: {{ include "oauth2-proxy.alpha-config" . | sha256sum }}
 {{- end }}
 {{- if .Values.authenticatedEmailsFile.enabled }}
-checksum/config-emails: {{ .Values.authenticatedEmailsFile.restricted_access | sha256sum }}
+checksum/config-emails: {{ .Values.authenticatedEmailsFile.restricted_access | default "" | sha256sum }}
 {{- end }}
 {{- if not .Values.config.existingSecret }}
 checksum/secret: {{ include "oauth2-proxy.secrets" . | sha256sum }}
 {{- end }}
-{{- with .Values.config.google.serviceAccountJson }}
+{{- with .Values.config.google }}
+{{- with .serviceAccountJson }}
 checksum/google-secret: {{ . | sha256sum }}
+{{- end }}
 {{- end }}
 {{- if .Values.htpasswdFile.enabled }}
 checksum/htpasswd: {{ toYaml .Values.htpasswdFile.entries | sha256sum }}
-{{- end }}
-{{- with .Values.podAnnotations }}
-{{ tpl (toYaml .) $ }}
 {{- end }}
 {{- end -}}
 
@@ -142,7 +141,12 @@ httpGet:
   path: {{ index . 2 }}
   port: {{ $scheme }}
   scheme: {{ $scheme | upper }}
-{{ omit (index . 1) "enabled" | toYaml }}
+{{- $values := index . 1 }}
+{{- range $key := list "failureThreshold" "initialDelaySeconds" "periodSeconds" "successThreshold" "timeoutSeconds" }}
+{{- if hasKey $values $key }}
+{{ $key }}: {{ index $values $key | int }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "oauth2-proxy.pod.mounts" -}}
