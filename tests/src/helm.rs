@@ -72,6 +72,13 @@ pub fn template_of(chart: &Path, values: &[&Path], more: &[&str]) -> Result<Stri
     said(&helm(&args)?)
 }
 
+/// `kubectl kustomize`: what `kubectl apply -k` would apply.
+pub fn kustomize(folder: &Path) -> Result<String, Failure> {
+    let kubectl = repository().join(".tools/helm/kubectl");
+    let output = Command::new(kubectl).arg("kustomize").arg(folder).output();
+    said(&output.map_err(|error| format!("kubectl: {error}; tests/scripts/parts.sh fetches it"))?)
+}
+
 /// `helm lint --strict`; the error is what helm says.
 pub fn lint(values: &Path) -> Result<String, Failure> {
     said(&helm(&["lint", "--strict", text(&chart())?, "--values", text(values)?])?)

@@ -2,6 +2,7 @@
 //! ingress controller do, out of network namespaces, real processes and a real nginx.
 
 pub mod container;
+pub mod example;
 pub mod ingress;
 pub mod manifest;
 pub mod network;

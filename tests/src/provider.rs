@@ -21,6 +21,17 @@ pub struct Registration {
     pub client_secret: String,
 }
 
+impl Registration {
+    /// The client of most scenarios.
+    pub fn usual(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client_id: "rp".to_owned(),
+            client_secret: "rp-secret-rp-secret-rp-secret-32".to_owned(),
+        }
+    }
+}
+
 /// How often one code came to the token endpoint.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct CodeUse {
@@ -48,7 +59,7 @@ pub struct Ledger {
 pub struct Provider {
     process: Process,
     address: SocketAddr,
-    issuer: String,
+    registration: Registration,
     client: reqwest::Client,
 }
 
@@ -56,15 +67,18 @@ impl Provider {
     /// Starts it for a callback URL.
     pub async fn start(dir: &WorkDir, callback: &str) -> Result<Self, Failure> {
         let address = ports::free_address();
-        Self::start_behind(dir, callback, address, &format!("http://{address}")).await
+        let registration = Registration::usual(&format!("http://{address}"));
+        Self::start_as(dir, callback, address, registration, "example.test").await
     }
 
-    /// As [`Provider::start`], on an address of one's own, under the name that a gateway in front of it has.
-    pub async fn start_behind(
+    /// As [`Provider::start`], on an address of one's own, with this registration and its users' addresses in that
+    /// domain; the issuer may be the name of a gateway in front.
+    pub async fn start_as(
         dir: &WorkDir,
         callback: &str,
         address: SocketAddr,
-        issuer: &str,
+        registration: Registration,
+        email_domain: &str,
     ) -> Result<Self, Failure> {
         let home = repository().join("tests");
         if !home.join("node_modules/oidc-provider").exists() {
@@ -74,10 +88,12 @@ impl Provider {
         let log = dir.join("provider.log");
         let mut process = Process::start_with("provider", &log, "node".as_ref(), &[script.as_os_str()], |command| {
             command.env("HOST_NAME", address.ip().to_string()).env("PORT", address.port().to_string());
-            command.env("ISSUER", issuer).env("REDIRECT_URIS", callback);
+            command.env("ISSUER", &registration.issuer).env("REDIRECT_URIS", callback);
+            command.env("CLIENT_ID", &registration.client_id).env("CLIENT_SECRET", &registration.client_secret);
+            command.env("EMAIL_DOMAIN", email_domain);
         })?;
         process.listening(address, Duration::from_secs(20)).await?;
-        Ok(Self { process, address, issuer: issuer.to_owned(), client: http::client() })
+        Ok(Self { process, address, registration, client: http::client() })
     }
 
     /// Where it listens.
@@ -87,11 +103,7 @@ impl Provider {
 
     /// How the service is registered with it.
     pub fn registration(&self) -> Registration {
-        Registration {
-            issuer: self.issuer.clone(),
-            client_id: "rp".to_owned(),
-            client_secret: "rp-secret-rp-secret-rp-secret-32".to_owned(),
-        }
+        self.registration.clone()
     }
 
     /// What it has seen since the start or the last reset.

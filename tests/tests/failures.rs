@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use conclave_tests::Failure;
 use conclave_tests::browser::Robot;
 use conclave_tests::disks::{Disk, clear_leftovers};
+use conclave_tests::kube::example::WHOAMI;
 use conclave_tests::kube::observer::{Observer, Seen};
 use conclave_tests::kube::set::claim;
-use conclave_tests::kube::stage::{Stage, page};
+use conclave_tests::kube::stage::Stage;
 use conclave_tests::login::Login;
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::{now, until};
@@ -30,7 +31,6 @@ struct Play {
     robot: Robot,
     login: Login,
     disks: Vec<Disk>,
-    dir: WorkDir,
     staleness: Duration,
 }
 
@@ -48,10 +48,10 @@ impl Play {
         let cluster = json!({
             "maxStaleness": format!("{}s", staleness.as_secs()), "drainDelaySeconds": 2, "minReadySeconds": 1,
         });
-        let stage = Stage::install(&dir, &cluster).await?;
-        let mut robot = stage.browser("carol")?;
+        let stage = Stage::install(WHOAMI, &dir, &cluster).await?;
+        let mut robot = stage.browser(WHOAMI.user)?;
         let login = stage.log_in(&mut robot).await?;
-        Ok(Self { stage, robot, login, disks, dir, staleness })
+        Ok(Self { stage, robot, login, disks, staleness })
     }
 
     fn observe(&self) -> Result<Observer, Failure> {
@@ -230,7 +230,7 @@ async fn the_provider_is_down(play: &mut Play, scenario: &mut Scenario) -> Resul
     play.stage.provider.process().kill();
     tokio::time::sleep(WATCH).await;
     let begun = now();
-    play.stage.restart_provider(&play.dir).await?;
+    play.stage.restart_provider().await?;
     play.logins_go_on(&observer, begun).await?;
     let seen = observer.end().await;
     unhurt("the provider is down", &seen, &[]);
@@ -277,7 +277,7 @@ async fn all_volumes_are_lost(play: &mut Play, scenario: &mut Scenario) -> Resul
     let begun = now();
     play.heal().await?;
     let ready = seconds(begun.elapsed());
-    let answer = play.robot.get(&page()).await?;
+    let answer = play.robot.get(&WHOAMI.page()).await?;
     assert_eq!(answer.status, 302, "an old session in a new cluster");
     play.stage.log_in(&mut play.robot).await?;
     scenario.figure(

@@ -6,7 +6,8 @@ use std::time::Duration;
 use conclave_tests::browser::Robot;
 use conclave_tests::gateway::APP_HOST;
 use conclave_tests::kube::container::{Container, Mount, Program};
-use conclave_tests::kube::stage::{Stage, page};
+use conclave_tests::kube::example::WHOAMI;
+use conclave_tests::kube::stage::Stage;
 use conclave_tests::lone::Lone;
 use conclave_tests::process::run;
 use conclave_tests::provider::Provider;
@@ -101,12 +102,12 @@ async fn image_in_the_rendered_set() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("image.rendered_set", 1, 1, "installation of the chart");
     let dir = WorkDir::fresh("image-set");
     let cluster = json!({"drainDelaySeconds": 2, "minReadySeconds": 1});
-    let mut stage = Stage::install_of(&built()?, &dir, &cluster).await?;
-    let mut robot = stage.browser("carol")?;
+    let mut stage = Stage::install_of(&built()?, WHOAMI, &dir, &cluster).await?;
+    let mut robot = stage.browser(WHOAMI.user)?;
     stage.log_in(&mut robot).await?;
     scenario.figure("pods replaced", stage.set.roll().await?);
     stage.ingress.settled(&stage.set.endpoints()).await?;
-    assert_eq!(robot.get(&page()).await?.status, 200, "the session is gone");
+    assert_eq!(robot.get(&WHOAMI.page()).await?.status, 200, "the session is gone");
     scenario.passed();
     Ok(())
 }

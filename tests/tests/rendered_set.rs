@@ -11,8 +11,9 @@ use std::time::Duration;
 use conclave_tests::Failure;
 use conclave_tests::browser::Robot;
 use conclave_tests::check::Asker;
+use conclave_tests::kube::example::WHOAMI;
 use conclave_tests::kube::manifest::StatefulSet;
-use conclave_tests::kube::stage::{Stage, page};
+use conclave_tests::kube::stage::{Stage, auth_page};
 use conclave_tests::login::Login;
 use conclave_tests::report::Scenario;
 use conclave_tests::timing::now;
@@ -69,7 +70,7 @@ async fn ask_pods(known: Known, port: u16, logins: Vec<Login>, counts: Arc<Count
 async fn ask_pages(known: Known, mut robot: Robot, counts: Arc<Counts>) {
     loop {
         let before = known.borrow().len();
-        let answer = robot.get(&page()).await;
+        let answer = robot.get(&WHOAMI.page()).await;
         let is_good = answer.as_ref().is_ok_and(|answer| answer.status == 200 && answer.body.contains(&robot.user));
         if before > 0 && !known.borrow().is_empty() {
             counts.pages.fetch_add(1, Ordering::SeqCst);
@@ -130,7 +131,7 @@ async fn log_in(stage: &Stage) -> Result<(Vec<Robot>, Vec<Login>), Failure> {
         robots.push(robot);
     }
     let mut outsider = stage.browser(OUTSIDER)?;
-    assert_eq!(outsider.open(&page()).await?.status, 403, "not in the group");
+    assert_eq!(outsider.open(&WHOAMI.page()).await?.status, 403, "not in the group");
     Ok((robots, logins))
 }
 
@@ -145,7 +146,7 @@ async fn rendered_set() -> Result<(), Failure> {
         scenario.figure(what, format!("{:.1} s", begun.elapsed().as_secs_f64()));
         begun = now();
     };
-    let mut stage = Stage::install(&dir, &cluster).await?;
+    let mut stage = Stage::install(WHOAMI, &dir, &cluster).await?;
     took(&mut scenario, "install");
     let (robots, logins) = log_in(&stage).await?;
     all_known(&stage, &logins, "logging in").await?;
@@ -199,8 +200,7 @@ async fn rendered_set() -> Result<(), Failure> {
 }
 
 async fn sign_in_page(stage: &Stage) -> Result<String, Failure> {
-    let url = page().join("https://auth.example.com/oauth2/sign_in")?;
-    Ok(stage.browser(OUTSIDER)?.get(&url).await?.body)
+    Ok(stage.browser(OUTSIDER)?.get(&auth_page("/oauth2/sign_in")).await?.body)
 }
 
 /// What the runner reads it reads of the manifest: another one gives another pod.

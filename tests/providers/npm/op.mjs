@@ -2,7 +2,7 @@
 // and a ledger tells how often each code reached the token endpoint.
 //
 // Environment: PORT, REDIRECT_URIS (comma-separated), optional HOST_NAME (to listen on; default 127.0.0.1) and ISSUER
-// (where a gateway stands in front).
+// (where a gateway stands in front), CLIENT_ID, CLIENT_SECRET, and EMAIL_DOMAIN of the usual users (example.test).
 // Control endpoints, not part of any protocol:
 //   GET  /control/ledger   {codes: {CODE: {asked, granted}}, refreshes: {TOKEN: times}, tokens: [..], logins}
 //   POST /control/reset    empties the ledger
@@ -24,8 +24,10 @@ const SPECIAL = {
   outsider: { email: 'outsider@other.test', email_verified: true, groups: ['outsider'] },
 };
 
+const emailDomain = process.env.EMAIL_DOMAIN ?? 'example.test';
+
 function claimsOf(sub) {
-  const usual = { email: `${sub}@example.test`, email_verified: true, groups: [sub, 'staff'] };
+  const usual = { email: `${sub}@${emailDomain}`, email_verified: true, groups: [sub, 'staff'] };
   return { sub, preferred_username: sub, name: sub, ...(SPECIAL[sub] ?? usual) };
 }
 
@@ -34,8 +36,8 @@ let tokenDelay = 0;
 
 const provider = new Provider(issuer, {
   clients: [{
-    client_id: 'rp',
-    client_secret: 'rp-secret-rp-secret-rp-secret-32',
+    client_id: process.env.CLIENT_ID ?? 'rp',
+    client_secret: process.env.CLIENT_SECRET ?? 'rp-secret-rp-secret-rp-secret-32',
     redirect_uris: process.env.REDIRECT_URIS.split(','),
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],

@@ -11,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use url::Url;
 
 use crate::helm::Checked;
 use crate::kube::manifest::StatefulSet;
@@ -29,6 +30,9 @@ const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 /// Where the app behind every other Service listens, inside the controller's namespace.
 const APP: &str = "127.0.0.1:8080";
+
+/// Stands for the controller's own address until it is known.
+const OWN_ADDRESS: &str = "@SELF@";
 
 /// Where nginx says which endpoints it serves.
 const STATUS_PORT: u16 = 8081;
@@ -69,6 +73,8 @@ struct Rule {
 struct Auth {
     /// Host of the auth-url.
     host: String,
+    /// Where that host is: the Service's pods, or this nginx, as the host of another Ingress.
+    target: String,
     /// Its path and query.
     path: String,
     signin: String,
@@ -101,15 +107,17 @@ impl Ingress {
     pub async fn start(
         dir: &Path,
         namespace: Namespace,
-        (checked, apps): (&Checked, &Checked),
+        (checked, apps): (&Checked, &[Checked]),
         (tls, outside): (Tls, Vec<Outside>),
         mut endpoints: watch::Receiver<BTreeMap<usize, Ipv4Addr>>,
     ) -> Result<Self, Failure> {
         let set = StatefulSet::of(checked)?;
         let mut rules = Vec::new();
-        for object in checked.kind("Ingress").chain(apps.kind("Ingress")) {
+        for object in checked.kind("Ingress").chain(apps.iter().flat_map(|apps| apps.kind("Ingress"))) {
             rules.extend(rules_of(object, checked, &set)?);
         }
+        // A host outside is its own server, whatever an example puts behind it.
+        rules.retain(|rule| outside.iter().all(|outside| outside.host != rule.host));
         let port = set.port(&"http".into())?;
         let sites = Sites { rules, outside, tls, listen: namespace.address, port };
         std::fs::create_dir_all(dir)?;
@@ -207,24 +215,40 @@ fn auth_of(object: &Value, checked: &Checked, set: &StatefulSet<'_>) -> Result<O
         let Some(name) = name.strip_prefix(PREFIX) else { continue };
         let value = value.as_str().ok_or("an annotation is text")?;
         match name {
-            "auth-url" => url = Some(url::Url::parse(value)?),
+            "auth-url" => url = Some(Url::parse(value)?),
             "auth-signin" => signin = value.to_owned(),
             "auth-response-headers" => response_headers = value.split(',').map(|one| one.trim().to_owned()).collect(),
             other => return Err(format!("{PREFIX}{other} is not understood here").into()),
         }
     }
     let Some(url) = url else { return Ok(None) };
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
+    let target = if url.scheme() == "https" {
+        format!("https://{OWN_ADDRESS}:443")
+    } else {
+        leads_to_the_pods(&url, checked, set)?;
+        "http://conclave".to_owned()
+    };
+    Ok(Some(Auth { host, target, path, signin, response_headers }))
+}
+
+/// An auth-url inside the cluster names the Service and a port of it that leads to the pods' public one.
+fn leads_to_the_pods(url: &Url, checked: &Checked, set: &StatefulSet<'_>) -> Result<(), Failure> {
     let host = url.host_str().unwrap_or_default();
     let service = host.split('.').next().and_then(|name| checked.object("Service", name));
     let service = service.ok_or_else(|| format!("auth-url {url} names no Service of the render"))?;
-    let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
-    assert!(host.starts_with(&format!("{}.{namespace}.svc", service["metadata"]["name"].as_str().unwrap_or_default())));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (name, namespace) = (text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
+    assert!(
+        host == format!("{name}.{namespace}.svc") || host.starts_with(&format!("{name}.{namespace}.svc.")),
+        "{host}"
+    );
     let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
     let port = ports.find(|port| port["port"].as_u64() == url.port_or_known_default().map(u64::from));
     let target = set.port(&port.ok_or_else(|| format!("{url} names no port of the Service"))?["targetPort"])?;
     assert_eq!(target, set.port(&"http".into())?, "the Service leads to another port");
-    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    Ok(Some(Auth { host: host.to_owned(), path, signin, response_headers }))
+    Ok(())
 }
 
 /// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
@@ -243,7 +267,7 @@ fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String
     let hosts: BTreeSet<&str> = sites.rules.iter().map(|rule| rule.host.as_str()).collect();
     for host in hosts {
         let rules = sites.rules.iter().filter(|rule| rule.host == host);
-        let locations: String = rules.map(|rule| location(rule, endpoints.is_empty())).collect();
+        let locations: String = rules.map(|rule| location(sites, rule, endpoints.is_empty())).collect();
         text += &server(sites, host, &locations);
     }
     for outside in &sites.outside {
@@ -266,7 +290,7 @@ fn server(sites: &Sites, host: &str, locations: &str) -> String {
         .replace("@LOCATIONS@", locations)
 }
 
-fn location(rule: &Rule, is_empty: bool) -> String {
+fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
     let target = if rule.is_ours { "http://conclave" } else { "http://app" };
     if is_empty && (rule.is_ours || rule.auth.is_some()) {
         return format!("        location {} {{ return 503; }}\n", rule.path);
@@ -285,6 +309,7 @@ fn location(rule: &Rule, is_empty: bool) -> String {
         .replace("@PATH@", &rule.path)
         .replace("@TARGET@", target)
         .replace("@AUTH_HOST@", &auth.host)
+        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.to_string()))
         .replace("@AUTH_PATH@", &auth.path)
         .replace("@SIGNIN@", &auth.signin)
         .replace("@HEADERS@", &headers)

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use url::Url;
 
 use crate::browser::Robot;
 use crate::check::Asker;
-use crate::kube::stage::{Stage, page};
+use crate::kube::stage::Stage;
 use crate::login::Login;
 use crate::{Failure, timing};
 
@@ -109,7 +110,7 @@ impl Observer {
     pub fn begin(stage: &Stage, login: &Login, robot: &Robot) -> Result<Self, Failure> {
         let port = stage.set.manifest()?.port(&"http".into())?;
         let shared = || Arc::new(Mutex::new(Series::new()));
-        let (pages, logins) = (shared(), shared());
+        let (pages, logins, page) = (shared(), shared(), stage.example.page());
         let mut observer = Self { pods: BTreeMap::new(), pages, logins, tasks: Vec::new() };
         for pod in stage.set.pods.values() {
             let series = shared();
@@ -117,10 +118,10 @@ impl Observer {
             observer.pods.insert(pod.ordinal, series);
         }
         for _ in 0..READERS {
-            observer.tasks.push(tokio::spawn(ask_pages(robot.clone(), Arc::clone(&observer.pages))));
+            observer.tasks.push(tokio::spawn(ask_pages(robot.clone(), page.clone(), Arc::clone(&observer.pages))));
         }
         for _ in 0..NEWCOMERS {
-            observer.tasks.push(tokio::spawn(log_in(robot.clone(), Arc::clone(&observer.logins))));
+            observer.tasks.push(tokio::spawn(log_in(robot.clone(), page.clone(), Arc::clone(&observer.logins))));
         }
         Ok(observer)
     }
@@ -171,23 +172,23 @@ async fn ask_pod(pod: SocketAddr, login: Login, series: Shared) {
     }
 }
 
-async fn ask_pages(mut robot: Robot, series: Shared) {
+async fn ask_pages(mut robot: Robot, page: Url, series: Shared) {
     loop {
         let begun = timing::now();
-        let answer = robot.get(&page()).await;
+        let answer = robot.get(&page).await;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         note(&series, status, answer.is_ok_and(|answer| answer.status == 200), begun);
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-async fn log_in(mut robot: Robot, series: Shared) {
+async fn log_in(mut robot: Robot, page: Url, series: Shared) {
     loop {
         let begun = timing::now();
         robot.jar.forget("example.com");
-        let answer = robot.open(&page()).await;
+        let answer = robot.open(&page).await;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
-        let is_back = answer.is_ok_and(|answer| answer.status == 200 && answer.url == page());
+        let is_back = answer.is_ok_and(|answer| answer.status == 200 && answer.url == page);
         note(&series, status, is_back, begun);
         tokio::time::sleep(PAUSE).await;
     }

@@ -11,9 +11,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::kube::container::{Mount, Program};
+use crate::kube::container::Mount;
 use crate::kube::manifest::{Probe, StatefulSet};
 use crate::kube::network::Namespace;
+use crate::kube::set::Surroundings;
 use crate::process::{Process, tail};
 use crate::{Failure, http};
 
@@ -57,11 +58,12 @@ impl Pod {
         ordinal: usize,
         namespace: Namespace,
         dir: PathBuf,
-        program: &Program,
+        surroundings: &Surroundings,
         endpoints: &Arc<Endpoints>,
     ) -> Result<Self, Failure> {
         let name = format!("{}-{ordinal}", set.name()?);
-        let mut container = set.contain(&dir, program)?;
+        let mut container = set.contain(&dir, &surroundings.program)?;
+        container.mounts.extend_from_slice(&surroundings.mounts);
         let file = dir.join("hosts");
         std::fs::write(&file, "127.0.0.1 localhost\n")?;
         container.mounts.push(Mount::read_only(&file, "/etc/hosts"));

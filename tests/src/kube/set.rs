@@ -11,13 +11,24 @@ use tokio::sync::watch;
 
 use crate::cluster::READY_WITHIN;
 use crate::helm::Checked;
-use crate::kube::container::Program;
+use crate::kube::container::{Mount, Program};
 use crate::kube::manifest::StatefulSet;
 use crate::kube::network::Network;
 use crate::kube::pod::{Endpoints, Pod};
 use crate::process::tail;
 use crate::workdir::WorkDir;
 use crate::{Failure, timing};
+
+/// What pods find that the manifest does not say.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Further hosts that they can resolve.
+    pub names: Vec<(String, Ipv4Addr)>,
+    /// What lies over the image.
+    pub mounts: Vec<Mount>,
+    /// The image.
+    pub program: Program,
+}
 
 /// A StatefulSet that is applied. Dropping it ends its pods.
 #[derive(Debug)]
@@ -27,22 +38,19 @@ pub struct Set {
     endpoints: Arc<Endpoints>,
     checked: Checked,
     dir: PathBuf,
-    names: Vec<(String, Ipv4Addr)>,
+    surroundings: Surroundings,
     network: Arc<Network>,
-    program: Program,
     /// The pod that the network has parted from all others.
     parted: Option<usize>,
 }
 
 impl Set {
-    /// Takes a render; [`Set::fill`] makes its pods, all at once, as `podManagementPolicy: Parallel` has it. `names` are
-    /// further hosts that pods can resolve.
+    /// Takes a render; [`Set::fill`] makes its pods, all at once, as `podManagementPolicy: Parallel` has it.
     pub fn apply(
         dir: &WorkDir,
         network: &Arc<Network>,
         checked: Checked,
-        names: Vec<(String, Ipv4Addr)>,
-        program: &Program,
+        surroundings: Surroundings,
     ) -> Result<Self, Failure> {
         let parallel = checked.kind("StatefulSet").all(|set| set["spec"]["podManagementPolicy"] == "Parallel");
         assert!(parallel, "this controller makes all pods at once");
@@ -53,9 +61,8 @@ impl Set {
             endpoints,
             checked,
             dir,
-            names,
+            surroundings,
             network,
-            program: program.clone(),
             parted: None,
         })
     }
@@ -96,7 +103,7 @@ impl Set {
         let manifest = StatefulSet::of(&self.checked)?;
         let (namespace, dir) = (self.network.attach()?, self.dir.join(ordinal.to_string()));
         std::fs::create_dir_all(&dir)?;
-        let pod = Pod::start(&manifest, ordinal, namespace, dir, &self.program, &self.endpoints)?;
+        let pod = Pod::start(&manifest, ordinal, namespace, dir, &self.surroundings, &self.endpoints)?;
         self.pods.insert(ordinal, pod);
         self.publish()
     }
@@ -190,7 +197,7 @@ impl Set {
                 hosts += &format!("{} {host}\n", pod.namespace.address);
             }
         }
-        for (name, address) in &self.names {
+        for (name, address) in &self.surroundings.names {
             hosts += &format!("{address} {name}\n");
         }
         let filter = self.filter(&manifest)?;

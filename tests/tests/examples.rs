@@ -1,0 +1,45 @@
+//! The examples for people to copy, run: their files unchanged, applied as their pages say, on a small Kubernetes.
+
+use conclave_tests::Failure;
+use conclave_tests::gateway::Seen;
+use conclave_tests::kube::example::{Example, HELLO, PROMETHEUS, WHOAMI};
+use conclave_tests::kube::stage::{Stage, auth_page};
+use conclave_tests::report::Scenario;
+use conclave_tests::workdir::WorkDir;
+use serde_json::json;
+
+const EXAMPLES: [Example; 3] = [WHOAMI, HELLO, PROMETHEUS];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn examples() -> Result<(), Failure> {
+    let mut scenario = Scenario::begin("examples", EXAMPLES.len(), EXAMPLES.len(), "examples");
+    for example in EXAMPLES {
+        let pages = run(example).await.map_err(|error| format!("{}: {error}", example.folder))?;
+        scenario.figure(example.folder, format!("logged in, {pages} pages seen, signed out"));
+    }
+    scenario.passed();
+    Ok(())
+}
+
+/// From a stranger to the app, as the right person, and out again.
+async fn run(example: Example) -> Result<usize, Failure> {
+    let dir = WorkDir::fresh(&format!("example-{}", example.folder));
+    let stage = Stage::install(example, &dir, &json!({"drainDelaySeconds": 2})).await?;
+    let (mut robot, page) = (stage.browser(example.user)?, example.page());
+    let stranger = robot.get_with(&page, &[("X-Auth-Request-User", "root")]).await?;
+    assert_eq!(stranger.status, 302, "a stranger is sent to the login: {}", stranger.body);
+    assert!(stranger.header("location").starts_with(auth_page("/oauth2/start?rd=").as_str()));
+    stage.log_in(&mut robot).await?;
+    let mut pages = 0;
+    // More than there are pods: each is asked.
+    for _ in 0..9 {
+        let answer = robot.get_with(&page, &[("X-Auth-Request-User", "root")]).await?;
+        let seen = Seen::of(&answer).ok_or_else(|| format!("not the app: {} {}", answer.status, answer.body))?;
+        assert_eq!(seen.user, example.user, "a client's own header reaches the app");
+        pages += 1;
+    }
+    let out = robot.get(&auth_page("/oauth2/sign_out")).await?;
+    assert_eq!(out.status, 302, "{}", out.body);
+    assert_eq!(robot.get(&page).await?.status, 302, "signed out, and still let in");
+    Ok(pages)
+}
