@@ -22,6 +22,7 @@ want unzip unzip
 want promtool prometheus
 want ip iproute2
 want nft nftables
+want busybox busybox
 [ -e /usr/lib/nginx/modules/ngx_http_set_misc_module.so ] || wanted+=(libnginx-mod-http-set-misc)
 # Where a real oauth2-proxy is named, it keeps its sessions there.
 if [ -n "${OAUTH2_PROXY:-}" ]; then

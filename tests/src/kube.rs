@@ -3,6 +3,7 @@
 
 pub mod container;
 pub mod example;
+pub mod helm_test;
 pub mod ingress;
 pub mod manifest;
 pub mod network;

@@ -12,6 +12,7 @@ use conclave_tests::Failure;
 use conclave_tests::browser::Robot;
 use conclave_tests::check::Asker;
 use conclave_tests::kube::example::WHOAMI;
+use conclave_tests::kube::helm_test;
 use conclave_tests::kube::manifest::StatefulSet;
 use conclave_tests::kube::stage::{Stage, auth_page};
 use conclave_tests::login::Login;
@@ -123,6 +124,15 @@ async fn policy_holds(stage: &Stage) -> Result<usize, Failure> {
     Ok(closed)
 }
 
+/// `helm test` passes.
+async fn helm_test_passes(stage: &Stage, dir: &WorkDir) -> Result<(), Failure> {
+    let output = helm_test::run(stage, &dir.join("helm-test")).await?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("401 without a cookie"), "helm test: {said}{error}");
+    Ok(())
+}
+
 async fn log_in(stage: &Stage) -> Result<(Vec<Robot>, Vec<Login>), Failure> {
     let (mut robots, mut logins) = (Vec::new(), Vec::new());
     for turn in 0..BROWSERS {
@@ -156,6 +166,7 @@ async fn rendered_set() -> Result<(), Failure> {
         vec![tokio::spawn(ask_pods(known.clone(), port, logins.clone(), Arc::clone(&counts)))];
     watching.extend(robots.into_iter().map(|robot| tokio::spawn(ask_pages(known.clone(), robot, Arc::clone(&counts)))));
     let closed = policy_holds(&stage).await?;
+    helm_test_passes(&stage, &dir).await?;
     took(&mut scenario, "logging in");
 
     assert_eq!(stage.set.roll().await?, 3);

@@ -15,7 +15,7 @@ const PREFIX: &str = "cv";
 /// First two bytes of all addresses here.
 const RANGE: [u8; 2] = [10, 213];
 
-/// Of a bridge's addresses the first is the node's; pods count up from here and never get one again.
+/// Of a bridge's addresses the first is the node's and the second a Service's; pods count up from here and never get one again.
 const FIRST_POD: u8 = 10;
 
 /// Networks of this process, for their names.
@@ -48,6 +48,11 @@ impl Network {
     /// The node's own address, from which its kubelet probes.
     pub fn node(&self) -> Ipv4Addr {
         Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 1)
+    }
+
+    /// An address that nobody has, for a Service.
+    pub fn virtual_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 2)
     }
 
     /// A namespace with a fresh address: a pod that is made anew gets another one, as in a cluster.

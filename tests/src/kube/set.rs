@@ -56,15 +56,7 @@ impl Set {
         assert!(parallel, "this controller makes all pods at once");
         let endpoints = Arc::new(watch::Sender::new(BTreeMap::new()));
         let (dir, network) = (dir.sub("pods"), Arc::clone(network));
-        Ok(Self {
-            pods: BTreeMap::new(),
-            endpoints,
-            checked,
-            dir,
-            surroundings,
-            network,
-            parted: None,
-        })
+        Ok(Self { pods: BTreeMap::new(), endpoints, checked, dir, surroundings, network, parted: None })
     }
 
     /// Who is ready, as it changes.
@@ -86,6 +78,25 @@ impl Set {
     pub fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
         let port = self.manifest()?.port(&"http".into())?;
         Ok(self.pods.values().map(|pod| pod.at(port)).collect())
+    }
+
+    /// The client Service's name inside the cluster.
+    pub fn service_host(&self) -> Result<String, Failure> {
+        let service = self.service()?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(format!("{}.{}.svc", text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"])))
+    }
+
+    /// Its port, and the pods' that it leads to.
+    pub fn service_ports(&self) -> Result<(u16, u16), Failure> {
+        let port = &self.service()?["spec"]["ports"][0];
+        let number = port["port"].as_u64().ok_or("a Service without a port")?;
+        Ok((u16::try_from(number)?, self.manifest()?.port(&port["targetPort"])?))
+    }
+
+    fn service(&self) -> Result<&Value, Failure> {
+        let mut services = self.checked.kind("Service");
+        services.find(|service| service["spec"]["clusterIP"] != "None").ok_or_else(|| "no client Service".into())
     }
 
     /// Makes every pod that is missing, and waits until all are ready.
