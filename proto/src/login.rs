@@ -30,7 +30,10 @@ pub use surplus::{LoginCookieLimits, surplus_login_cookies};
 const VERSION: u8 = 1;
 const PURPOSE: &[u8] = b"login cookie/1";
 const RANDOM_LEN: usize = 32;
-/// 32 bytes in base64url without padding.
+/// Ends every `state`. An oauth2-proxy that gets one back, after a way back to it, looks for a colon: without it takes
+/// the answer for an error of its own and shows a 500 page; with it, one that says to try again.
+const STATE_END: char = ':';
+/// 32 bytes in base64url without padding, before [`STATE_END`].
 const STATE_CHARS: usize = (RANDOM_LEN * 4).div_ceil(3);
 const PREFIX_LEN: usize = 1 + KeyId::LEN + 8;
 const HEAD_LEN: usize = PREFIX_LEN + NONCE_LEN;
@@ -113,7 +116,7 @@ impl LoginAttempt {
             started_at: now,
             provider,
             site,
-            state: text(0),
+            state: ended(&text(0)),
             nonce: text(1),
             verifier: text(2),
         }
@@ -144,16 +147,17 @@ impl LoginAttempt {
         self.state.as_bytes().ct_eq(state.as_bytes()).into()
     }
 
-    /// Whether text could be a `state` of ours, by its shape. oauth2-proxy's name the target behind a colon.
+    /// Whether text could be a `state` of ours, by its shape. oauth2-proxy's name the target behind the colon.
     pub fn could_be_state(text: &str) -> bool {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        text.len() == STATE_CHARS && text.bytes().all(letter)
+        text.strip_suffix(STATE_END).is_some_and(|random| random.len() == STATE_CHARS && random.bytes().all(letter))
     }
 
     /// The name of the cookie that holds the attempt of that state. Takes any text: callbacks bring
     /// what they like.
     pub fn cookie_name(base: &str, state: &str) -> String {
-        let hash = URL_SAFE_NO_PAD.encode(sha256(&[PURPOSE, state.as_bytes()].concat()));
+        let random = random_of(state);
+        let hash = URL_SAFE_NO_PAD.encode(sha256(&[PURPOSE, random.as_bytes()].concat()));
         format!("{base}_{}_csrf", &hash[..NAME_HASH_LEN])
     }
 
@@ -196,7 +200,7 @@ impl LoginAttempt {
     fn plaintext(&self) -> Zeroizing<Vec<u8>> {
         let mut plain = Zeroizing::new(Vec::with_capacity(FIXED_LEN + 2 * MAX_NAME_LEN + self.target.len()));
         plain.extend_from_slice(self.attempt.as_bytes());
-        for text in [&self.state, &self.nonce, &self.verifier] {
+        for text in [random_of(&self.state), self.nonce.as_str(), self.verifier.as_str()] {
             let random = URL_SAFE_NO_PAD.decode(text.as_bytes()).map(Zeroizing::new);
             plain.extend_from_slice(&random.expect("begin() and read() encode these themselves"));
         }
@@ -215,7 +219,7 @@ impl LoginAttempt {
             let random = Zeroizing::new(take::<RANDOM_LEN>(&mut rest)?);
             Some(Zeroizing::new(URL_SAFE_NO_PAD.encode(random.as_ref())))
         };
-        let (state, nonce, verifier) = (text()?, text()?, text()?);
+        let (state, nonce, verifier) = (ended(&text()?), text()?, text()?);
         let provider = ProviderId::parse(take_name(&mut rest)?).ok()?;
         let site = SiteId::parse(take_name(&mut rest)?).ok()?;
         let target = std::str::from_utf8(rest).ok()?.to_owned();
@@ -253,6 +257,19 @@ fn take_name<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     let (name, tail) = rest.split_at_checked(length.into())?;
     *rest = tail;
     std::str::from_utf8(name).ok()
+}
+
+/// A `state` of its random part.
+fn ended(random: &str) -> Zeroizing<String> {
+    let mut state = Zeroizing::new(String::with_capacity(random.len() + STATE_END.len_utf8()));
+    state.push_str(random);
+    state.push(STATE_END);
+    state
+}
+
+/// The random part of a `state`; of any other text, the whole.
+fn random_of(state: &str) -> &str {
+    state.strip_suffix(STATE_END).unwrap_or(state)
 }
 
 fn aad(cookie_name: &str, prefix: &[u8]) -> Vec<u8> {

@@ -32,6 +32,9 @@ pub enum Kind {
     Plain,
 }
 
+/// Workers of each nginx.
+const WORKERS: usize = 2;
+
 /// Longest wait until a reload is done: the old workers end when their last request has.
 const RELOAD_WITHIN: Duration = Duration::from_secs(20);
 
@@ -111,12 +114,19 @@ impl Gateway {
     /// written anew and reloaded, as ingress-nginx does it. Returns when no worker has the old one.
     pub async fn point_at(&mut self, replicas: &[SocketAddr], sign_in: &str) -> Result<(), Failure> {
         std::fs::write(&self.config, configuration(self.kind, self.place, replicas, sign_in))?;
-        let old = self.process.children()?;
+        // It listens before it has workers: those of its start must not be taken for new ones.
+        let old = self.workers_besides(&[]).await?;
         self.process.signal(Signal::HUP)?;
-        timing::until("new workers of nginx, and the end of the old ones", RELOAD_WITHIN, || {
+        self.workers_besides(&old).await?;
+        Ok(())
+    }
+
+    /// Waits until it has its workers, and no other children, none of them among `old`.
+    async fn workers_besides(&self, old: &[u32]) -> Result<Vec<u32>, Failure> {
+        timing::until("the workers of nginx, and the end of older ones", RELOAD_WITHIN, || {
             let now = self.process.children().unwrap_or_default();
-            let done = !now.is_empty() && now.iter().all(|worker| !old.contains(worker));
-            async move { done.then_some(()) }
+            let whole = now.len() == WORKERS && now.iter().all(|worker| !old.contains(worker));
+            async move { whole.then_some(now) }
         })
         .await
     }
@@ -184,6 +194,7 @@ fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr], sign_in: &st
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
         .replace("@APP@", &place.app.to_string())
+        .replace("@WORKERS@", &WORKERS.to_string())
         .replace("@APP_HOST@", place.host)
         .replace("@SIGN_IN@", sign_in)
         .replace("@AUTH_HOST@", AUTH_HOST)

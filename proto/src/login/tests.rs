@@ -45,11 +45,12 @@ fn the_challenge_is_s256() {
 #[test]
 fn state_nonce_and_verifier_are_independent_and_long_enough() {
     let attempt = attempt();
-    let texts = [attempt.state(), attempt.nonce(), attempt.verifier()];
+    let state = attempt.state().strip_suffix(':').expect("what an oauth2-proxy looks for");
+    let texts = [state, attempt.nonce(), attempt.verifier()];
     assert!(texts.iter().all(|text| text.len() == 43), "43 is the least a verifier may have");
     assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2]);
     assert!(attempt.matches_state(attempt.state()));
-    for other in ["", attempt.nonce(), &attempt.state()[1..], &format!("{}x", attempt.state())] {
+    for other in ["", state, attempt.nonce(), &attempt.state()[1..], &format!("{}x", attempt.state())] {
         assert!(!attempt.matches_state(other));
     }
 }
@@ -61,10 +62,15 @@ fn a_state_is_told_from_that_of_oauth2_proxy() {
         assert!(LoginAttempt::could_be_state(attempt.state()), "{}", attempt.state());
     }
     let hash = "zpwW7TyTFkOrhIVp1BVFF6qsEwBlDmTfAv8eUOK8owQ";
-    assert!(LoginAttempt::could_be_state(hash));
-    for other in
-        [format!("{hash}:/target"), format!("{hash}="), hash[1..].to_owned(), hash.replace('T', "+"), String::new()]
-    {
+    assert!(LoginAttempt::could_be_state(&format!("{hash}:")));
+    for other in [
+        format!("{hash}:/target"),
+        hash.to_owned(),
+        format!("{hash}=:"),
+        format!("{}:", &hash[1..]),
+        format!("+{}:", &hash[1..]),
+        String::new(),
+    ] {
         assert!(!LoginAttempt::could_be_state(&other), "{other}");
     }
 }
