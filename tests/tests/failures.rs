@@ -22,7 +22,7 @@ const OVER_WITHIN: Duration = Duration::from_secs(60);
 /// How long a failure without an end of its own is watched.
 const WATCH: Duration = Duration::from_secs(5);
 
-/// The sentinel of a check at a pod that does not know the session: a living one is never said to be none.
+/// No session: what a check about a living one never answers.
 const GONE: u16 = 401;
 
 /// The stage, and somebody who is logged in.

@@ -1,38 +1,31 @@
 //! An ingress controller: nginx in a namespace of its own, configured from Ingress objects and their annotations as
 //! ingress-nginx does, over the endpoints of the set's Service as they change.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
+mod configuration;
+mod rules;
+
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use url::Url;
 
 use crate::helm::Checked;
 use crate::kube::manifest::StatefulSet;
 use crate::kube::network::Namespace;
 use crate::process::Process;
 use crate::{Failure, http, timing};
+use configuration::configuration;
+use rules::{Rule, rules_of};
 
 /// What a cluster takes until a change of endpoints has reached every node and controller.
 pub const PROPAGATION: Duration = Duration::from_millis(500);
 
 /// nginx starts and has read its files.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
-
-/// Begins the annotations of ingress-nginx.
-const PREFIX: &str = "nginx.ingress.kubernetes.io/";
-
-/// Where the app behind every other Service listens, inside the controller's namespace.
-const APP: &str = "127.0.0.1:8080";
-
-/// Stands for the controller's own address until it is known.
-const OWN_ADDRESS: &str = "@SELF@";
 
 /// Where nginx says which endpoints it serves.
 const STATUS_PORT: u16 = 8081;
@@ -58,29 +51,6 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// One path of one Ingress.
-#[derive(Clone, Debug)]
-struct Rule {
-    host: String,
-    path: String,
-    /// Whether the set's Service is behind it; else it is an app.
-    is_ours: bool,
-    auth: Option<Auth>,
-}
-
-/// What the annotations ask for.
-#[derive(Clone, Debug)]
-struct Auth {
-    /// Host of the auth-url.
-    host: String,
-    /// Where that host is: the Service's pods, or this nginx, as the host of another Ingress.
-    target: String,
-    /// Its path and query.
-    path: String,
-    signin: String,
-    response_headers: Vec<String>,
-}
-
 /// Everything that a configuration is made of, but for the endpoints.
 #[derive(Clone, Debug)]
 struct Sites {
@@ -98,7 +68,7 @@ pub struct Ingress {
     pub namespace: Namespace,
     /// Endpoints as they have reached it.
     pub known: watch::Receiver<BTreeMap<usize, Ipv4Addr>>,
-    process: Process,
+    _process: Process,
     follower: JoinHandle<()>,
 }
 
@@ -149,7 +119,7 @@ impl Ingress {
                 tell.send_replace(now);
             }
         });
-        Ok(Self { namespace, known, process, follower })
+        Ok(Self { namespace, known, _process: process, follower })
     }
 
     /// Waits until the endpoints as they are have reached it.
@@ -158,11 +128,6 @@ impl Ingress {
             (*self.known.borrow() == *endpoints.borrow()).then_some(())
         })
         .await
-    }
-
-    /// nginx, for faults.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
     }
 }
 
@@ -190,127 +155,4 @@ async fn taken_over(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) {
 /// How nginx names the endpoints that it serves.
 fn told(endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
     format!("{endpoints:?}")
-}
-
-/// Every path of an Ingress object.
-fn rules_of(object: &Value, checked: &Checked, set: &StatefulSet<'_>) -> Result<Vec<Rule>, Failure> {
-    let auth = auth_of(object, checked, set)?;
-    let mut rules = Vec::new();
-    for rule in object["spec"]["rules"].as_array().into_iter().flatten() {
-        for path in rule["http"]["paths"].as_array().into_iter().flatten() {
-            let service = path["backend"]["service"]["name"].as_str().ok_or("a backend without a Service")?;
-            let is_ours = checked.object("Service", service).is_some();
-            let host = rule["host"].as_str().ok_or("a rule without a host")?.to_owned();
-            let path = path["path"].as_str().ok_or("no path")?.to_owned();
-            rules.push(Rule { host, path, is_ours, auth: auth.clone() });
-        }
-    }
-    Ok(rules)
-}
-
-/// The annotations of ingress-nginx, each of which has to be understood here.
-fn auth_of(object: &Value, checked: &Checked, set: &StatefulSet<'_>) -> Result<Option<Auth>, Failure> {
-    let (mut url, mut signin, mut response_headers) = (None, String::new(), Vec::new());
-    for (name, value) in object["metadata"]["annotations"].as_object().into_iter().flatten() {
-        let Some(name) = name.strip_prefix(PREFIX) else { continue };
-        let value = value.as_str().ok_or("an annotation is text")?;
-        match name {
-            "auth-url" => url = Some(Url::parse(value)?),
-            "auth-signin" => signin = value.to_owned(),
-            "auth-response-headers" => response_headers = value.split(',').map(|one| one.trim().to_owned()).collect(),
-            other => return Err(format!("{PREFIX}{other} is not understood here").into()),
-        }
-    }
-    let Some(url) = url else { return Ok(None) };
-    let host = url.host_str().unwrap_or_default().to_owned();
-    let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let target = if url.scheme() == "https" {
-        format!("https://{OWN_ADDRESS}:443")
-    } else {
-        leads_to_the_pods(&url, checked, set)?;
-        "http://conclave".to_owned()
-    };
-    Ok(Some(Auth { host, target, path, signin, response_headers }))
-}
-
-/// An auth-url inside the cluster names the Service and a port of it that leads to the pods' public one.
-fn leads_to_the_pods(url: &Url, checked: &Checked, set: &StatefulSet<'_>) -> Result<(), Failure> {
-    let host = url.host_str().unwrap_or_default();
-    let service = host.split('.').next().and_then(|name| checked.object("Service", name));
-    let service = service.ok_or_else(|| format!("auth-url {url} names no Service of the render"))?;
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (name, namespace) = (text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
-    assert!(
-        host == format!("{name}.{namespace}.svc") || host.starts_with(&format!("{name}.{namespace}.svc.")),
-        "{host}"
-    );
-    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let port = ports.find(|port| port["port"].as_u64() == url.port_or_known_default().map(u64::from));
-    let target = set.port(&port.ok_or_else(|| format!("{url} names no port of the Service"))?["targetPort"])?;
-    assert_eq!(target, set.port(&"http".into())?, "the Service leads to another port");
-    Ok(())
-}
-
-/// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
-fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
-    let mut text = include_str!("ingress/head.conf")
-        .replace("@APP@", APP)
-        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen))
-        .replace("@ENDPOINTS@", &told(endpoints));
-    if !endpoints.is_empty() {
-        text += "    upstream conclave {\n        zone conclave 64k;\n";
-        for address in endpoints.values() {
-            writeln!(text, "        server {address}:{} max_fails=0;", sites.port).expect("a string takes all");
-        }
-        text += "    }\n";
-    }
-    let hosts: BTreeSet<&str> = sites.rules.iter().map(|rule| rule.host.as_str()).collect();
-    for host in hosts {
-        let rules = sites.rules.iter().filter(|rule| rule.host == host);
-        let locations: String = rules.map(|rule| location(sites, rule, endpoints.is_empty())).collect();
-        text += &server(sites, host, &locations);
-    }
-    for outside in &sites.outside {
-        let target = format!("http://{}", outside.server);
-        text += &server(
-            sites,
-            &outside.host,
-            &include_str!("ingress/backend.conf").replace("@PATH@", "/").replace("@TARGET@", &target),
-        );
-    }
-    text + "}\n"
-}
-
-fn server(sites: &Sites, host: &str, locations: &str) -> String {
-    include_str!("ingress/server.conf")
-        .replace("@LISTEN@", &sites.listen.to_string())
-        .replace("@HOST@", host)
-        .replace("@CERTIFICATE@", &sites.tls.certificate.display().to_string())
-        .replace("@KEY@", &sites.tls.key.display().to_string())
-        .replace("@LOCATIONS@", locations)
-}
-
-fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
-    let target = if rule.is_ours { "http://conclave" } else { "http://app" };
-    if is_empty && (rule.is_ours || rule.auth.is_some()) {
-        return format!("        location {} {{ return 503; }}\n", rule.path);
-    }
-    let Some(auth) = &rule.auth else {
-        return include_str!("ingress/backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", target);
-    };
-    let mut headers = String::new();
-    for (index, name) in auth.response_headers.iter().enumerate() {
-        let variable = name.to_ascii_lowercase().replace('-', "_");
-        writeln!(headers, "            auth_request_set $authHeader{index} $upstream_http_{variable};")
-            .expect("a string");
-        writeln!(headers, "            proxy_set_header '{name}' $authHeader{index};").expect("a string takes all");
-    }
-    include_str!("ingress/protected.conf")
-        .replace("@PATH@", &rule.path)
-        .replace("@TARGET@", target)
-        .replace("@AUTH_HOST@", &auth.host)
-        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.to_string()))
-        .replace("@AUTH_PATH@", &auth.path)
-        .replace("@SIGNIN@", &auth.signin)
-        .replace("@HEADERS@", &headers)
 }

@@ -37,8 +37,6 @@ pub struct Series {
     pub last_good: Instant,
     /// The longest time between two good answers.
     pub longest_gap: Duration,
-    /// The slowest good answer.
-    pub slowest: Duration,
     /// When each status was first answered.
     pub first: BTreeMap<u16, Instant>,
 }
@@ -46,11 +44,10 @@ pub struct Series {
 impl Series {
     fn new() -> Self {
         let (failed, first) = (BTreeMap::new(), BTreeMap::new());
-        let (longest_gap, slowest) = (Duration::ZERO, Duration::ZERO);
-        Self { asked: 0, failed, last_good: timing::now(), longest_gap, slowest, first }
+        Self { asked: 0, failed, last_good: timing::now(), longest_gap: Duration::ZERO, first }
     }
 
-    fn add(&mut self, status: u16, is_good: bool, took: Duration) {
+    fn add(&mut self, status: u16, is_good: bool) {
         self.asked += 1;
         let now = timing::now();
         self.first.entry(status).or_insert(now);
@@ -59,7 +56,6 @@ impl Series {
             return;
         }
         self.longest_gap = self.longest_gap.max(now.duration_since(self.last_good));
-        self.slowest = self.slowest.max(took);
         self.last_good = now;
     }
 
@@ -157,39 +153,36 @@ fn read(series: &Shared) -> Series {
     series.lock().expect("no asker panics while it counts").clone()
 }
 
-fn note(series: &Shared, status: u16, is_good: bool, begun: Instant) {
-    series.lock().expect("no asker panics while it counts").add(status, is_good, begun.elapsed());
+fn note(series: &Shared, status: u16, is_good: bool) {
+    series.lock().expect("no asker panics while it counts").add(status, is_good);
 }
 
 async fn ask_pod(pod: SocketAddr, login: Login, series: Shared) {
     let asker = Asker::without_keep_alive();
     loop {
-        let begun = timing::now();
         let verdict = asker.ask_within(pod, &login.ticket, CHECK_WITHIN).await;
         let status = verdict.as_ref().map_or(0, |verdict| verdict.status);
-        note(&series, status, verdict.is_ok_and(|verdict| verdict.admits(&login.user)), begun);
+        note(&series, status, verdict.is_ok_and(|verdict| verdict.admits(&login.user)));
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 async fn ask_pages(mut robot: Robot, page: Url, series: Shared) {
     loop {
-        let begun = timing::now();
         let answer = robot.get(&page).await;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
-        note(&series, status, answer.is_ok_and(|answer| answer.status == 200), begun);
+        note(&series, status, answer.is_ok_and(|answer| answer.status == 200));
         tokio::time::sleep(PAUSE).await;
     }
 }
 
 async fn log_in(mut robot: Robot, page: Url, series: Shared) {
     loop {
-        let begun = timing::now();
         robot.jar.forget("example.com");
         let answer = robot.open(&page).await;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         let is_back = answer.is_ok_and(|answer| answer.status == 200 && answer.url == page);
-        note(&series, status, is_back, begun);
+        note(&series, status, is_back);
         tokio::time::sleep(PAUSE).await;
     }
 }

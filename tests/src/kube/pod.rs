@@ -137,11 +137,6 @@ impl Pod {
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{}: {url}: {error}", self.name).into())
     }
 
-    /// The program, for faults.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
-    }
-
     fn leave(&self) {
         self.kubelet.abort();
         self.endpoints.send_if_modified(|endpoints| endpoints.remove(&self.ordinal).is_some());

@@ -1,0 +1,75 @@
+//! nginx.conf for the rules of Ingress objects over a set of endpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::net::Ipv4Addr;
+
+use super::rules::{OWN_ADDRESS, Rule};
+use super::{STATUS_PORT, Sites, told};
+
+/// Where the app behind every other Service listens, inside the controller's namespace.
+const APP: &str = "127.0.0.1:8080";
+
+/// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
+pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
+    let mut text = include_str!("head.conf")
+        .replace("@APP@", APP)
+        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen))
+        .replace("@ENDPOINTS@", &told(endpoints));
+    if !endpoints.is_empty() {
+        text += "    upstream conclave {\n        zone conclave 64k;\n";
+        for address in endpoints.values() {
+            writeln!(text, "        server {address}:{} max_fails=0;", sites.port).expect("a string takes all");
+        }
+        text += "    }\n";
+    }
+    let hosts: BTreeSet<&str> = sites.rules.iter().map(|rule| rule.host.as_str()).collect();
+    for host in hosts {
+        let rules = sites.rules.iter().filter(|rule| rule.host == host);
+        let locations: String = rules.map(|rule| location(sites, rule, endpoints.is_empty())).collect();
+        text += &server(sites, host, &locations);
+    }
+    for outside in &sites.outside {
+        let target = format!("http://{}", outside.server);
+        text += &server(
+            sites,
+            &outside.host,
+            &include_str!("backend.conf").replace("@PATH@", "/").replace("@TARGET@", &target),
+        );
+    }
+    text + "}\n"
+}
+
+fn server(sites: &Sites, host: &str, locations: &str) -> String {
+    include_str!("server.conf")
+        .replace("@LISTEN@", &sites.listen.to_string())
+        .replace("@HOST@", host)
+        .replace("@CERTIFICATE@", &sites.tls.certificate.display().to_string())
+        .replace("@KEY@", &sites.tls.key.display().to_string())
+        .replace("@LOCATIONS@", locations)
+}
+
+fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
+    let target = if rule.is_ours { "http://conclave" } else { "http://app" };
+    if is_empty && (rule.is_ours || rule.auth.is_some()) {
+        return format!("        location {} {{ return 503; }}\n", rule.path);
+    }
+    let Some(auth) = &rule.auth else {
+        return include_str!("backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", target);
+    };
+    let mut headers = String::new();
+    for (index, name) in auth.response_headers.iter().enumerate() {
+        let variable = name.to_ascii_lowercase().replace('-', "_");
+        writeln!(headers, "            auth_request_set $authHeader{index} $upstream_http_{variable};")
+            .expect("a string");
+        writeln!(headers, "            proxy_set_header '{name}' $authHeader{index};").expect("a string takes all");
+    }
+    include_str!("protected.conf")
+        .replace("@PATH@", &rule.path)
+        .replace("@TARGET@", target)
+        .replace("@AUTH_HOST@", &auth.host)
+        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.to_string()))
+        .replace("@AUTH_PATH@", &auth.path)
+        .replace("@SIGNIN@", &auth.signin)
+        .replace("@HEADERS@", &headers)
+}
