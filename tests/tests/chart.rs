@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use conclave_tests::cluster::{Options, binary};
+use conclave_tests::dashboard::{self, Query};
 use conclave_tests::helm::{self, Checked, Invocation, NAMESPACE, RELEASE};
 use conclave_tests::process::run;
+use conclave_tests::promql::{self, Families, Found, Matcher};
 use conclave_tests::report::Scenario;
 use conclave_tests::workdir::WorkDir;
 use conclave_tests::world::World;
@@ -17,6 +19,26 @@ use serde_json::Value;
 
 /// An option that cannot be read at all ends with this code; one that cannot be served with 1.
 const UNREADABLE: i32 = 2;
+
+/// What an operator asks the dashboard, and the series that answers it.
+const QUESTIONS: [(&str, &str); 16] = [
+    ("who leads", "conclave_raft_role"),
+    ("how many are ready", "conclave_ready"),
+    ("whether every replica is fresh", "conclave_freshness_age_seconds"),
+    ("whether replicas keep up", "conclave_raft_member_lag"),
+    ("whether replicas reach each other", "conclave_peer_reachable"),
+    ("which versions run", "conclave_build_info"),
+    ("how many checks pass", "conclave_auth_checks_total"),
+    ("why checks do not pass", "conclave_auth_denied_total"),
+    ("how many logins succeed", "conclave_logins_total"),
+    ("how many sessions there are", "conclave_sessions"),
+    ("whether logins can begin", "conclave_provider_ready"),
+    ("whether the provider answers", "conclave_provider_calls_total"),
+    ("how fast the provider answers", "conclave_provider_call_seconds_bucket"),
+    ("how long a flush takes", "conclave_flush_seconds_bucket"),
+    ("how much disk is left", "conclave_disk_free_bytes"),
+    ("how long browsers wait", "oauth2_proxy_response_duration_seconds_bucket"),
+];
 
 /// What an existing secret of a user would hold.
 const CREDENTIALS: [(&str, &str); 3] = [
@@ -358,29 +380,94 @@ async fn alerts_and_dashboard_name_what_there_is() -> Result<(), Failure> {
     world.people(1).await?;
     let metrics = world.cluster.replicas[0].admin_text("/metrics").await?;
     lint_metrics(&metrics)?;
-    let mut known: BTreeSet<String> = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned))
-        .collect();
-    // Families with labels show themselves once something was counted, so the code is asked as well.
-    known.extend(names_in(&std::fs::read_to_string(repository().join("node/src/metrics.rs"))?)?);
-    let dashboard = std::fs::read_to_string(chart.join("files/dashboard.json"))?;
-    serde_json::from_str::<Value>(&dashboard)?;
-    let mut named = names_in(&dashboard.replace("\\\"", "\""))?;
-    named.extend(names_in(&rules)?);
-    for name in &named {
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        assert!(known.contains(name) || known.contains(family), "{name} is no metric");
+    let guide = std::fs::read_to_string(repository().join("docs/operating.md"))?;
+    let reason = Regex::new("conclave_auth_denied_total\\{reason=\"(\\w+)\"")?;
+    let reasons: BTreeSet<&str> =
+        reason.captures_iter(&metrics).filter_map(|found| found.get(1)).map(|found| found.as_str()).collect();
+    for reason in &reasons {
+        assert!(guide.contains(&format!("`{reason}`")), "docs/operating.md does not say what {reason} means");
     }
+    let families = Families::of(&run_conclave(&["print-metrics"])?)?;
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(chart.join("files/dashboard.json"))?)?;
+    let problems = dashboard::problems(&dashboard)?;
+    assert!(problems.is_empty(), "{problems:#?}");
+    let queries = dashboard::queries(&dashboard)?;
+    parsed(&queries)?;
+    let mut read = Vec::new();
+    for query in &queries {
+        let found = promql::read(&query.expression, &families).map_err(|error| format!("{}: {error}", query.place))?;
+        let labels = found.labels.clone().unwrap_or_default();
+        promql::within(&query.legend, &labels).map_err(|error| format!("{}: {error}", query.place))?;
+        read.push(found);
+    }
+    let shown: BTreeSet<&str> = read.iter().flat_map(|found| &found.series).map(String::as_str).collect();
+    for (question, series) in QUESTIONS {
+        assert!(shown.contains(series), "the dashboard does not say {question}: {series}");
+    }
+    read.extend(rules_read(&families)?);
+    let series: BTreeSet<&String> = read.iter().flat_map(|found| &found.series).collect();
+    let matchers: BTreeSet<&Matcher> = read.iter().flat_map(|found| &found.matchers).collect();
+    values_exist(&matchers, &metrics)?;
     scenario.figure("alerts, each tested to fire and to be silent", alerts.len());
-    scenario.figure("metrics that alerts and dashboard name", named.len());
+    scenario.figure("reasons of a refusal that the guide explains", reasons.len());
+    scenario.figure("queries of the dashboard", queries.len());
+    scenario.figure("series that alerts and dashboard read, with the labels that they ask for", series.len());
     scenario.passed();
     Ok(())
 }
 
-fn names_in(text: &str) -> Result<BTreeSet<String>, Failure> {
-    let name = Regex::new(r"\bconclave_[a-z_]+[a-z]\b")?;
-    Ok(name.find_iter(text).map(|found| found.as_str().to_owned()).collect())
+/// Has promtool parse each expression, as that of a rule.
+fn parsed(queries: &[Query]) -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-dashboard");
+    let rules = queries.iter().enumerate().map(|(number, query)| {
+        serde_json::json!({"record": format!("query:{number}"), "expr": query.expression, "labels": {"place": query.place}})
+    });
+    let file = dir.join("rules.json");
+    let groups = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules.collect::<Vec<_>>()}]});
+    std::fs::write(&file, groups.to_string())?;
+    run("promtool", &["check", "rules", file.to_str().ok_or("a path")?])?;
+    Ok(())
+}
+
+/// Every rule as the chart renders it; what its sentences name has to be among its labels.
+fn rules_read(families: &Families) -> Result<Vec<Found>, Failure> {
+    let dir = WorkDir::fresh("chart-rules");
+    let file = dir.join("rules.yaml");
+    std::fs::write(&file, helm::template(&[], &["--set", "metrics.prometheusRule.enabled=true"])?)?;
+    let checked = helm::check(&file)?;
+    let named = Regex::new(r"\$labels\.(\w+)")?;
+    let mut read = Vec::new();
+    for rule in
+        checked.kind("PrometheusRule").flat_map(|object| object["spec"]["groups"][0]["rules"].as_array()).flatten()
+    {
+        let name = rule["alert"].as_str().ok_or("an alert without a name")?;
+        let expression = rule["expr"].as_str().ok_or("an alert without an expression")?;
+        let found = promql::read(expression, families).map_err(|error| format!("{name}: {error}"))?;
+        let text = rule["annotations"].to_string();
+        let shown = named.captures_iter(&text).map(|label| label[1].to_owned()).collect();
+        promql::within(&shown, &found.labels.clone().unwrap_or_default())
+            .map_err(|error| format!("{name}: {error}"))?;
+        read.push(found);
+    }
+    assert!(!read.is_empty(), "the chart renders no rules");
+    Ok(read)
+}
+
+/// A value that nothing ever has would make a panel empty and an alert silent. Some show themselves only once something
+/// was counted, so the code that counts is asked as well.
+fn values_exist(matchers: &BTreeSet<&Matcher>, metrics: &str) -> Result<(), Failure> {
+    let code = std::fs::read_to_string(repository().join("node/src/metrics.rs"))?;
+    for matcher in matchers.iter().filter(|matcher| matcher.operator == "=") {
+        let Matcher { series, label, value, .. } = matcher;
+        let shown =
+            metrics.lines().any(|line| line.starts_with(series) && line.contains(&format!("{label}=\"{value}\"")));
+        assert!(shown || code.contains(&format!("\"{value}\"")), "{series}: {label} is never {value:?}");
+    }
+    Ok(())
+}
+
+fn run_conclave(args: &[&str]) -> Result<String, Failure> {
+    Ok(String::from_utf8(Command::new(binary()).args(args).output()?.stdout)?)
 }
 
 /// `promtool check metrics`, which reads from its input.
