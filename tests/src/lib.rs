@@ -21,6 +21,7 @@ pub mod lone;
 pub mod mutate;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod promql;
 pub mod provider;
 pub mod raw;

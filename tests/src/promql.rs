@@ -157,6 +157,7 @@ impl Reader<'_> {
         let mut left = self.operation(level + 1)?;
         while let Some(operator) = self.peek().filter(|token| operators.contains(token)).map(str::to_owned) {
             self.at += 1;
+            self.takes("bool");
             let on = if self.takes("on") { Some(self.names()?) } else { None };
             let right = self.operation(level + 1)?;
             left = joined(&operator, on, left, right)?;
