@@ -366,6 +366,32 @@ fn names_are_those_that_tutorials_use() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the check of a render is worth: each of these mistakes is found, and nothing else.
+#[test]
+fn mistakes_in_a_render_are_found() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-mistakes");
+    let file = dir.join("rendered.yaml");
+    let sound = helm::template(&[], &["--set", "metrics.serviceMonitor.enabled=true"])?;
+    for (right, wrong, said) in [
+        ("  replicas: 3\n", "  replicas: 3\n  replicas: 5\n", "replicas stands twice"),
+        ("  replicas: 3\n", "  replicaz: 3\n", "replicaz"),
+        ("  replicas: 3\n", "  replicas: three\n", "'three' is not of type 'integer'"),
+        ("apiVersion: apps/v1\n", "apiVersion: apps/v9\n", "find schema for kind StatefulSet"),
+        ("    interval: 30s\n", "    interval: soon\n", "/spec/endpoints/0/interval"),
+        ("  endpoints:\n", "  endpoint:\n", "required"),
+        ("monitoring.coreos.com/v1\n", "monitoring.coreos.com/v9\n", "monitoring.coreos.com/v9 has no schema"),
+    ] {
+        assert!(sound.contains(right), "{right}");
+        std::fs::write(&file, sound.replacen(right, wrong, 1))?;
+        let problems = helm::check(&file)?.problems.join("\n");
+        assert!(problems.contains(said), "{wrong} is not refused with {said}: {problems}");
+    }
+    std::fs::write(&file, sound.replacen("monitoring.coreos.com/v1\n", "example.com/v1\n", 1))?;
+    let unknown = helm::check(&file)?;
+    assert_eq!((unknown.without_schema, unknown.custom, unknown.problems.len()), (1, 0, 0));
+    Ok(())
+}
+
 /// Another chart may take this one in twice, each under an alias: their objects may not have the same names.
 #[test]
 fn aliases_keep_two_of_it_apart() -> Result<(), Failure> {
