@@ -109,7 +109,7 @@ pub fn invocation(checked: &Checked, ordinal: usize, root: &Path) -> Result<Invo
     lay_files(checked, set, root)?;
     let mount = |text: &str| text.replace("=/etc/", &format!("={}/etc/", root.display()));
     let args = container["args"].as_array().ok_or("no arguments")?.iter();
-    let args = args.filter_map(Value::as_str).map(|arg| mount(&arg.replace("$(POD_NAME)", &pod))).collect();
+    let args = args.filter_map(Value::as_str).map(|arg| mount(&arg.replace("$(CONCLAVE_POD_NAME)", &pod))).collect();
     let mut variables = Vec::new();
     for variable in container["env"].as_array().ok_or("no variables")? {
         let name = variable["name"].as_str().ok_or("a variable without a name")?;

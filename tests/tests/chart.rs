@@ -243,6 +243,20 @@ fn invariants(name: &str, checked: &Checked) {
     let security = &container["securityContext"];
     assert!(security["runAsNonRoot"] == true && security["readOnlyRootFilesystem"] == true, "{name}");
     assert!(["startupProbe", "livenessProbe", "readinessProbe"].iter().all(|probe| container[*probe].is_object()));
+    for (place, key) in [
+        ("/containers", "name"),
+        ("/containers/0/env", "name"),
+        ("/containers/0/volumeMounts", "mountPath"),
+        ("/volumes", "name"),
+    ] {
+        let entries = pod.pointer(place).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let keys: BTreeSet<&str> = entries.iter().filter_map(|entry| entry[key].as_str()).collect();
+        assert_eq!(
+            keys.len(),
+            entries.len(),
+            "{name}: server-side apply refuses a {key} twice in {place}: {entries:#?}"
+        );
+    }
     let rendered = Value::from(checked.objects.clone()).to_string();
     assert!(
         !rendered.contains("redis-password") && !rendered.contains("wait-for-redis"),
