@@ -349,4 +349,28 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
     }
+
+    /// A reason without a counter would be counted nowhere.
+    #[test]
+    fn every_reason_not_to_know_is_counted() {
+        let every = [
+            CannotKnow::NotReady,
+            CannotKnow::Stale,
+            CannotKnow::NoQuorum,
+            CannotKnow::Version,
+            CannotKnow::NoKeys,
+            CannotKnow::TooBusy,
+            CannotKnow::NoBody,
+        ];
+        let metrics = Metrics::new();
+        for why in every {
+            metrics.denied(why.code());
+        }
+        let text = metrics.render();
+        for why in every {
+            let line = format!("conclave_auth_denied_total{{reason=\"{}\"}} 1", why.code());
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+        assert_eq!(every.map(CannotKnow::code), CannotKnow::CODES);
+    }
 }

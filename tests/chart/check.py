@@ -52,7 +52,7 @@ def main(path):
                 kubernetes_validate.validate(item, version, strict=True)
                 checked += 1
             except Exception as error:  # the library has several
-                problems.append(f"{name} ({version}): {error}")
+                problems.append(f"{name} ({version}): {str(error) or error.message}")
     custom = checked_custom([item for item in objects if is_custom(item)])
     print(json.dumps({
         "objects": objects,

@@ -2,23 +2,75 @@
 //! `UPDATE_GOLDEN=1` rewrites the golden files; what changed in them is for a person to read.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use conclave_tests::cluster::{Options, binary};
+use conclave_tests::dashboard::{self, Query};
 use conclave_tests::helm::{self, Checked, NAMESPACE, RELEASE};
 use conclave_tests::kube::container::Program;
 use conclave_tests::kube::manifest::{Invocation, StatefulSet};
 use conclave_tests::process::run;
+use conclave_tests::prometheus::Prometheus;
+use conclave_tests::promql::{self, Families, Found, Matcher};
 use conclave_tests::report::Scenario;
 use conclave_tests::workdir::WorkDir;
 use conclave_tests::world::World;
-use conclave_tests::{Failure, repository};
+use conclave_tests::{Failure, http, repository, timing};
 use regex::Regex;
 use serde_json::Value;
 
 /// An option that cannot be read at all ends with this code; one that cannot be served with 1.
 const UNREADABLE: i32 = 2;
+
+/// What an operator asks the dashboard, and the series that answers it.
+const QUESTIONS: [(&str, &str); 16] = [
+    ("who leads", "conclave_raft_role"),
+    ("how many are ready", "conclave_ready"),
+    ("whether every replica is fresh", "conclave_freshness_age_seconds"),
+    ("whether replicas keep up", "conclave_raft_member_lag"),
+    ("whether replicas reach each other", "conclave_peer_reachable"),
+    ("which versions run", "conclave_build_info"),
+    ("how many checks pass", "conclave_auth_checks_total"),
+    ("why checks do not pass", "conclave_auth_denied_total"),
+    ("how many logins succeed", "conclave_logins_total"),
+    ("how many sessions there are", "conclave_sessions"),
+    ("whether logins can begin", "conclave_provider_ready"),
+    ("whether the provider answers", "conclave_provider_calls_total"),
+    ("how fast the provider answers", "conclave_provider_call_seconds_bucket"),
+    ("how long a flush takes", "conclave_flush_seconds_bucket"),
+    ("how much disk is left", "conclave_disk_free_bytes"),
+    ("how long browsers wait", "oauth2_proxy_response_duration_seconds_bucket"),
+];
+
+/// Queries that may have no answer in a sound cluster outside Kubernetes: nothing was refused between replicas, there is no
+/// kubelet, no certificate changed, and no store is temporary.
+const SILENT: [&str; 4] =
+    ["Refused between replicas A", "Free on the volumes A", "What should stay at zero A", "What should stay at zero C"];
+
+/// How long an answer of Prometheus may take to be there: scrapes are a second apart, and a replica notices a lost leader
+/// within 15 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Alerts without an answer in a sound cluster, whatever else the machine does.
+const SOUND: [&str; 8] = [
+    "ConclaveNoLeader",
+    "ConclaveMajorityLost",
+    "ConclaveReplicaDown",
+    "ConclaveStale",
+    "ConclaveProviderFailing",
+    "ConclaveLoginsFailing",
+    "ConclaveFailingOpen",
+    "ConclaveTemporaryStore",
+];
+
+/// With an answer once one of three is gone.
+const ONE_LOST: [&str; 1] = ["ConclaveReplicaDown"];
+
+/// And once two are.
+const MAJORITY_LOST: [&str; 3] = ["ConclaveMajorityLost", "ConclaveNoLeader", "ConclaveStale"];
 
 /// What an existing secret of a user would hold.
 const CREDENTIALS: [(&str, &str); 3] = [
@@ -193,6 +245,20 @@ fn invariants(name: &str, checked: &Checked) {
     let security = &container["securityContext"];
     assert!(security["runAsNonRoot"] == true && security["readOnlyRootFilesystem"] == true, "{name}");
     assert!(["startupProbe", "livenessProbe", "readinessProbe"].iter().all(|probe| container[*probe].is_object()));
+    for (place, key) in [
+        ("/containers", "name"),
+        ("/containers/0/env", "name"),
+        ("/containers/0/volumeMounts", "mountPath"),
+        ("/volumes", "name"),
+    ] {
+        let entries = pod.pointer(place).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let keys: BTreeSet<&str> = entries.iter().filter_map(|entry| entry[key].as_str()).collect();
+        assert_eq!(
+            keys.len(),
+            entries.len(),
+            "{name}: server-side apply refuses a {key} twice in {place}: {entries:#?}"
+        );
+    }
     let rendered = Value::from(checked.objects.clone()).to_string();
     assert!(
         !rendered.contains("redis-password") && !rendered.contains("wait-for-redis"),
@@ -321,6 +387,32 @@ fn names_are_those_that_tutorials_use() -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the check of a render is worth: each of these mistakes is found, and nothing else.
+#[test]
+fn mistakes_in_a_render_are_found() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-mistakes");
+    let file = dir.join("rendered.yaml");
+    let sound = helm::template(&[], &["--set", "metrics.serviceMonitor.enabled=true"])?;
+    for (right, wrong, said) in [
+        ("  replicas: 3\n", "  replicas: 3\n  replicas: 5\n", "replicas stands twice"),
+        ("  replicas: 3\n", "  replicaz: 3\n", "replicaz"),
+        ("  replicas: 3\n", "  replicas: three\n", "'three' is not of type 'integer'"),
+        ("apiVersion: apps/v1\n", "apiVersion: apps/v9\n", "find schema for kind StatefulSet"),
+        ("    interval: 30s\n", "    interval: soon\n", "/spec/endpoints/0/interval"),
+        ("  endpoints:\n", "  endpoint:\n", "required"),
+        ("monitoring.coreos.com/v1\n", "monitoring.coreos.com/v9\n", "monitoring.coreos.com/v9 has no schema"),
+    ] {
+        assert!(sound.contains(right), "{right}");
+        std::fs::write(&file, sound.replacen(right, wrong, 1))?;
+        let problems = helm::check(&file)?.problems.join("\n");
+        assert!(problems.contains(said), "{wrong} is not refused with {said}: {problems}");
+    }
+    std::fs::write(&file, sound.replacen("monitoring.coreos.com/v1\n", "example.com/v1\n", 1))?;
+    let unknown = helm::check(&file)?;
+    assert_eq!((unknown.without_schema, unknown.custom, unknown.problems.len()), (1, 0, 0));
+    Ok(())
+}
+
 /// Another chart may take this one in twice, each under an alias: their objects may not have the same names.
 #[test]
 fn aliases_keep_two_of_it_apart() -> Result<(), Failure> {
@@ -349,45 +441,190 @@ fn aliases_keep_two_of_it_apart() -> Result<(), Failure> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alerts_and_dashboard_name_what_there_is() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("chart_monitoring", 1, 1, "cluster");
-    let chart = helm::chart();
-    let rules = chart.join("files/alerts.yaml");
-    run("promtool", &["check", "rules", rules.to_str().ok_or("a path")?])?;
-    let tests = repository().join("tests/chart/alerts_test.yaml");
-    run("promtool", &["test", "rules", tests.to_str().ok_or("a path")?])?;
-    let (rules, tests) = (std::fs::read_to_string(rules)?, std::fs::read_to_string(tests)?);
-    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
-    for alert in &alerts {
-        let (fires, silent) =
-            (format!("alertname: {alert}\n    exp_alerts:\n"), format!("alertname: {alert}\n    exp_alerts: []"));
-        assert!(tests.contains(&fires) && tests.contains(&silent), "{alert} is not tested both ways");
-    }
-    let world = World::start("chart-monitoring", &Options::default()).await?;
+    let rules = rules()?;
+    rules_are_tested(&rules)?;
+    let mut world = World::start("chart-monitoring", &Options::default()).await?;
     world.people(1).await?;
     let metrics = world.cluster.replicas[0].admin_text("/metrics").await?;
     lint_metrics(&metrics)?;
-    let mut known: BTreeSet<String> = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()).map(str::to_owned))
-        .collect();
-    // Families with labels show themselves once something was counted, so the code is asked as well.
-    known.extend(names_in(&std::fs::read_to_string(repository().join("node/src/metrics.rs"))?)?);
-    let dashboard = std::fs::read_to_string(chart.join("files/dashboard.json"))?;
-    serde_json::from_str::<Value>(&dashboard)?;
-    let mut named = names_in(&dashboard.replace("\\\"", "\""))?;
-    named.extend(names_in(&rules)?);
-    for name in &named {
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        assert!(known.contains(name) || known.contains(family), "{name} is no metric");
-    }
-    scenario.figure("alerts, each tested to fire and to be silent", alerts.len());
-    scenario.figure("metrics that alerts and dashboard name", named.len());
+    let reasons = reasons_are_explained(&metrics)?;
+    let families = Families::of(&run_conclave(&["print-metrics"])?)?;
+    let file = helm::chart().join("files/dashboard.json");
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+    let problems = dashboard::problems(&dashboard)?;
+    assert!(problems.is_empty(), "{problems:#?}");
+    let queries = dashboard::queries(&dashboard)?;
+    parsed(&queries)?;
+    let mut read = queries_read(&queries, &families)?;
+    read.extend(rules_read(&rules, &families)?);
+    let series: BTreeSet<&String> = read.iter().flat_map(|found| &found.series).collect();
+    let matchers: BTreeSet<&Matcher> = read.iter().flat_map(|found| &found.matchers).collect();
+    values_exist(&matchers, &metrics)?;
+    let targets: Vec<SocketAddr> = world.cluster.replicas.iter().map(|replica| replica.admin).collect();
+    let prometheus = Prometheus::start(&world.dir, RELEASE, NAMESPACE, &targets).await?;
+    let answers = answered(&world, &prometheus, &queries).await?;
+    alerts_follow(&mut world, &prometheus, &rules).await?;
+    scenario.figure("alerts, each tested to fire and to be silent", rules.len());
+    scenario.figure("alerts seen silent in a sound cluster", SOUND.len());
+    scenario.figure("alerts seen to fire as replicas were killed", ONE_LOST.len() + MAJORITY_LOST.len());
+    scenario.figure("reasons of a refusal that the guide explains", reasons);
+    scenario.figure("queries of the dashboard", queries.len());
+    scenario.figure("of them answered by a Prometheus at the cluster", answers);
+    scenario.figure("series that alerts and dashboard read, with the labels that they ask for", series.len());
     scenario.passed();
     Ok(())
 }
 
-fn names_in(text: &str) -> Result<BTreeSet<String>, Failure> {
-    let name = Regex::new(r"\bconclave_[a-z_]+[a-z]\b")?;
-    Ok(name.find_iter(text).map(|found| found.as_str().to_owned()).collect())
+/// Holds the rules against promtool and their own tests, of which each has one that fires and one that does not.
+fn rules_are_tested(rules: &[Rule]) -> Result<(), Failure> {
+    let file = helm::chart().join("files/alerts.yaml");
+    run("promtool", &["check", "rules", file.to_str().ok_or("a path")?])?;
+    let file = repository().join("tests/chart/alerts_test.yaml");
+    run("promtool", &["test", "rules", file.to_str().ok_or("a path")?])?;
+    let tests = std::fs::read_to_string(file)?;
+    for Rule { name, .. } in rules {
+        let (fires, silent) =
+            (format!("alertname: {name}\n    exp_alerts:\n"), format!("alertname: {name}\n    exp_alerts: []"));
+        assert!(tests.contains(&fires) && tests.contains(&silent), "{name} is not tested both ways");
+    }
+    Ok(())
+}
+
+/// Every reason of a refusal stands in the guide. Returns how many there are.
+fn reasons_are_explained(metrics: &str) -> Result<usize, Failure> {
+    let guide = std::fs::read_to_string(repository().join("docs/operating.md"))?;
+    let reason = Regex::new("conclave_auth_denied_total\\{reason=\"(\\w+)\"")?;
+    let reasons: BTreeSet<String> = reason.captures_iter(metrics).map(|found| found[1].to_owned()).collect();
+    for reason in &reasons {
+        assert!(guide.contains(&format!("`{reason}`")), "docs/operating.md does not say what {reason} means");
+    }
+    Ok(reasons.len())
+}
+
+/// Reads each query for its labels, which the legend may show, and looks whether all questions are answered.
+fn queries_read(queries: &[Query], families: &Families) -> Result<Vec<Found>, Failure> {
+    let mut read = Vec::new();
+    for query in queries {
+        let found = promql::read(&query.expression, families).map_err(|error| format!("{}: {error}", query.place))?;
+        let labels = found.labels.clone().unwrap_or_default();
+        promql::within(&query.legend, &labels).map_err(|error| format!("{}: {error}", query.place))?;
+        read.push(found);
+    }
+    let shown: BTreeSet<&str> = read.iter().flat_map(|found| &found.series).map(String::as_str).collect();
+    for (question, series) in QUESTIONS {
+        assert!(shown.contains(series), "the dashboard does not say {question}: {series}");
+    }
+    Ok(read)
+}
+
+/// Silent while all is well, and loud as replicas go, of which the last one was the leader.
+async fn alerts_follow(world: &mut World, prometheus: &Prometheus, rules: &[Rule]) -> Result<(), Failure> {
+    expect(prometheus, rules, &SOUND, false).await?;
+    let leader = world.cluster.leader().await?;
+    let others: Vec<usize> = (0..world.cluster.replicas.len()).filter(|index| *index != leader).collect();
+    world.cluster.replicas[others[0]].kill();
+    expect(prometheus, rules, &ONE_LOST, true).await?;
+    world.cluster.replicas[others[1]].kill();
+    expect(prometheus, rules, &MAJORITY_LOST, true).await
+}
+
+/// Waits until each of these alerts' expressions has an answer, or none. How long it has to hold is for the rules' tests.
+async fn expect(prometheus: &Prometheus, rules: &[Rule], names: &[&str], fires: bool) -> Result<(), Failure> {
+    for name in names {
+        let rule = rules.iter().find(|rule| rule.name == *name).ok_or_else(|| format!("no alert {name}"))?;
+        timing::until(&format!("{name}: {fires}"), PATIENCE, || async {
+            let lines = prometheus.query(&rule.expression).await.ok()?;
+            (lines.is_empty() != fires).then_some(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Has a Prometheus that scrapes the cluster answer each query. Returns how many had something to answer.
+async fn answered(world: &World, prometheus: &Prometheus, queries: &[Query]) -> Result<usize, Failure> {
+    let mut answers = 0;
+    for Query { place, expression, .. } in queries {
+        if SILENT.contains(&place.as_str()) {
+            prometheus.query(expression).await?;
+            continue;
+        }
+        // A rate needs two scrapes, and something that came between them.
+        timing::until(place, PATIENCE, || async {
+            http::client().get(format!("http://{}/oauth2/auth", world.replica(0))).send().await.ok()?;
+            let lines = prometheus.query(expression).await.ok()?;
+            (!lines.is_empty()).then_some(())
+        })
+        .await?;
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+/// Has promtool parse each expression, as that of a rule.
+fn parsed(queries: &[Query]) -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-dashboard");
+    let rules = queries.iter().enumerate().map(|(number, query)| {
+        serde_json::json!({"record": format!("query:{number}"), "expr": query.expression, "labels": {"place": query.place}})
+    });
+    let file = dir.join("rules.json");
+    let groups = serde_json::json!({"groups": [{"name": "dashboard", "rules": rules.collect::<Vec<_>>()}]});
+    std::fs::write(&file, groups.to_string())?;
+    run("promtool", &["check", "rules", file.to_str().ok_or("a path")?])?;
+    Ok(())
+}
+
+/// An alert.
+struct Rule {
+    name: String,
+    expression: String,
+    annotations: String,
+}
+
+/// Every rule as the chart renders it.
+fn rules() -> Result<Vec<Rule>, Failure> {
+    let dir = WorkDir::fresh("chart-rules");
+    let file = dir.join("rules.yaml");
+    std::fs::write(&file, helm::template(&[], &["--set", "metrics.prometheusRule.enabled=true"])?)?;
+    let checked = helm::check(&file)?;
+    let object = checked.kind("PrometheusRule").next().ok_or("no rules")?;
+    let text = |value: &Value| value.as_str().map(str::to_owned).ok_or("a rule without a name or expression");
+    let rules = object["spec"]["groups"][0]["rules"].as_array().ok_or("no rules")?.iter().map(|rule| {
+        let annotations = rule["annotations"].to_string();
+        Ok(Rule { name: text(&rule["alert"])?, expression: text(&rule["expr"])?, annotations })
+    });
+    rules.collect()
+}
+
+/// Reads each rule for its labels, which its sentences may show.
+fn rules_read(rules: &[Rule], families: &Families) -> Result<Vec<Found>, Failure> {
+    let named = Regex::new(r"\$labels\.(\w+)")?;
+    let mut read = Vec::new();
+    for Rule { name, expression, annotations } in rules {
+        let found = promql::read(expression, families).map_err(|error| format!("{name}: {error}"))?;
+        let shown = named.captures_iter(annotations).map(|label| label[1].to_owned()).collect();
+        let labels = found.labels.clone().unwrap_or_default();
+        promql::within(&shown, &labels).map_err(|error| format!("{name}: {error}"))?;
+        read.push(found);
+    }
+    Ok(read)
+}
+
+/// A value that nothing ever has would make a panel empty and an alert silent. Some show themselves only once something
+/// was counted, so the code that counts is asked as well.
+fn values_exist(matchers: &BTreeSet<&Matcher>, metrics: &str) -> Result<(), Failure> {
+    let code = std::fs::read_to_string(repository().join("node/src/metrics.rs"))?;
+    for matcher in matchers.iter().filter(|matcher| matcher.operator == "=") {
+        let Matcher { series, label, value, .. } = matcher;
+        let shown =
+            metrics.lines().any(|line| line.starts_with(series) && line.contains(&format!("{label}=\"{value}\"")));
+        assert!(shown || code.contains(&format!("\"{value}\"")), "{series}: {label} is never {value:?}");
+    }
+    Ok(())
+}
+
+fn run_conclave(args: &[&str]) -> Result<String, Failure> {
+    Ok(String::from_utf8(Command::new(binary()).args(args).output()?.stdout)?)
 }
 
 /// `promtool check metrics`, which reads from its input.

@@ -26,7 +26,7 @@ checksum/htpasswd: {{ toYaml .Values.htpasswdFile.entries | sha256sum }}
 
 {{- define "oauth2-proxy.pod.args" -}}
 - --peers={{ include "oauth2-proxy.peers" . }}
-- --self={{ include "oauth2-proxy.peerHost" (list . "$(POD_NAME)") }}
+- --self={{ include "oauth2-proxy.peerHost" (list . "$(CONCLAVE_POD_NAME)") }}
 - --peer-address=0.0.0.0:{{ int .Values.cluster.peerPort }}
 - --data-dir=/var/lib/conclave/data
 - --admin-address=127.0.0.1:4182
@@ -88,28 +88,36 @@ checksum/htpasswd: {{ toYaml .Values.htpasswdFile.entries | sha256sum }}
 {{- end }}
 {{- end -}}
 
+{{/* Variables of the user take the place of those of the same name: server-side apply refuses a name that stands twice. */}}
 {{- define "oauth2-proxy.pod.env" -}}
-- name: POD_NAME
+{{- $theirs := list -}}
+{{- range tpl (.Values.extraEnv | default list | toYaml) . | fromYamlArray -}}
+{{- $theirs = append $theirs .name -}}
+{{- end -}}
+- name: CONCLAVE_POD_NAME
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
 {{- if .Values.proxyVarsAsSecrets }}
 {{- $secret := include "oauth2-proxy.secretName" . }}
 {{- range $key := list "client-id" "client-secret" "cookie-secret" }}
-{{- if has $key $.Values.config.requiredSecretKeys }}
-- name: OAUTH2_PROXY_{{ $key | upper | replace "-" "_" }}
+{{- $name := printf "OAUTH2_PROXY_%s" ($key | upper | replace "-" "_") }}
+{{- if and (has $key $.Values.config.requiredSecretKeys) (not (has $name $theirs)) }}
+- name: {{ $name }}
   valueFrom:
     secretKeyRef:
       name: {{ $secret }}
       key: {{ $key }}
 {{- end }}
 {{- end }}
+{{- if not (has "CONCLAVE_COOKIE_SECRET_PREVIOUS" $theirs) }}
 - name: CONCLAVE_COOKIE_SECRET_PREVIOUS
   valueFrom:
     secretKeyRef:
       name: {{ $secret }}
       key: cookie-secret-previous
       optional: true
+{{- end }}
 {{- end }}
 {{- with include "oauth2-proxy.notices" . }}
 - name: CONCLAVE_DEPLOYMENT_NOTICES

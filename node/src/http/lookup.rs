@@ -127,12 +127,21 @@ pub enum CannotKnow {
 }
 
 impl CannotKnow {
-    /// Every [`Self::code`].
-    pub const CODES: [&'static str; 5] = ["not_ready", "stale", "no_quorum", "newer_version", "no_body"];
+    /// Every [`Self::code`], each in its variant's place.
+    pub const CODES: [&'static str; 7] =
+        ["not_ready", "stale", "no_quorum", "newer_version", "no_keys", "too_busy", "no_body"];
 
     /// A short stable name, for metrics.
     pub const fn code(self) -> &'static str {
-        Self::CODES[self as usize]
+        match self {
+            Self::NotReady => "not_ready",
+            Self::Stale => "stale",
+            Self::NoQuorum => "no_quorum",
+            Self::Version => "newer_version",
+            Self::NoKeys => "no_keys",
+            Self::TooBusy => "too_busy",
+            Self::NoBody => "no_body",
+        }
     }
 }
 

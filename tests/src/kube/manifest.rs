@@ -15,6 +15,9 @@ use crate::kube::container::{Container, Mount, Program, own_by_group};
 /// Where the image keeps its program; a manifest's `command` takes its place.
 const ENTRY_POINT: &str = "/bin/oauth2-proxy";
 
+/// The name of the one node.
+const NODE: &str = "node";
+
 /// One HTTP probe, with Kubernetes' defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -131,6 +134,7 @@ impl<'c> StatefulSet<'c> {
             let value = match (variable["value"].as_str(), source["fieldRef"]["fieldPath"].as_str()) {
                 (Some(value), _) => Some(value.to_owned()),
                 (None, Some("metadata.name")) => Some(pod.to_owned()),
+                (None, Some("spec.nodeName")) => Some(NODE.to_owned()),
                 (None, Some(field)) => return Err(format!("{name}: {field} is not filled in here").into()),
                 (None, None) => self.secret_value(&source["secretKeyRef"])?,
             };
