@@ -100,6 +100,9 @@ impl NoSession {
     }
 }
 
+/// A reason without a code would end the process where it is told.
+const _: () = assert!(NoSession::TwoPeople as usize + 1 == NoSession::CODES.len());
+
 /// Why it cannot be known whether there is a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CannotKnow {
