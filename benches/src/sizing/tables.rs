@@ -39,9 +39,9 @@ pub struct Found {
 
 const MEMORY_NOTE: &str = "Resident bytes of one of three replicas, all on this machine (VmRSS, and VmHWM as the \
     peak). \"Filled\" is right after the last login, with the snapshots that were built meanwhile; \"restarted\" after \
-    a kill and a start on the same volume with a short log, and 1,500 sessions more; \"checked\" after each session \
-    was checked twice since. \"Proof\" is the peak of the child process that proves the store whole at each start, \
-    while the replica waits for it. Figures per session are the difference to the row above.";
+    a kill and a start on the same volume with a short log, and 1,500 sessions more; \"checked\" after each session, \
+    or 100,000 of them, was checked twice since. \"Proof\" is the peak of the child process that proves the store \
+    whole at each start, while the replica waits for it. Figures per session are the difference to the row above.";
 
 const DISK_NOTE: &str = "`du` of one replica's `data_dir`, which never shrinks: room that is free again is used again. \
     \"Filled\" is right after the last login, \"cut\" after a snapshot of all sessions and 500 more was built and the \
@@ -75,7 +75,7 @@ impl Tables {
 
     /// Adds what was found; `before` is the row above of the same kind.
     pub fn add(&mut self, tokens: &str, found: &Found, before: Option<&Found>) {
-        let head = [tokens.to_owned(), number(found.sessions as f64)];
+        let head = [tokens.to_owned(), count(found.sessions)];
         let each = |of: fn(&Found) -> u64| per_session(found, before, of);
         let memory = [
             mebibytes(found.filled.resident),
@@ -105,6 +105,11 @@ impl Tables {
     pub fn into_tables(self) -> Vec<Table> {
         vec![self.memory, self.disk, self.times]
     }
+}
+
+/// A number of things, which has no digits after a point.
+fn count(things: usize) -> String {
+    if things < 10 { things.to_string() } else { number(things as f64) }
 }
 
 fn per_session(found: &Found, before: Option<&Found>, of: fn(&Found) -> u64) -> String {
@@ -155,6 +160,7 @@ mod tests {
         tables.add("none", &few, None);
         tables.add("none", &many, Some(&few));
         let tables = tables.into_tables();
+        assert_eq!(tables[1].rows[0][1], "1");
         assert_eq!(tables[1].rows[0][5..7], ["0 MiB", "-"]);
         assert_eq!(tables[1].rows[1][5..7], ["3 MiB", "3.0 KiB"]);
         assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.len() == table.columns.len())));
