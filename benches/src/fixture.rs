@@ -35,6 +35,12 @@ pub fn random_hex(len: usize) -> String {
     digits[..len].to_owned()
 }
 
+/// So many random characters of base64url, which is what tokens are made of: they compress by a quarter.
+pub fn random_base64(len: usize) -> String {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    random_bytes(len).into_iter().map(|byte| char::from(alphabet[usize::from(byte % 64)])).collect()
+}
+
 /// A cookie secret of 32 bytes.
 pub fn cookie_secret() -> Result<CookieSecret, Failure> {
     Ok(CookieSecret::parse(&random_hex(32))?)

@@ -13,7 +13,10 @@ mod login;
 mod measure;
 mod peers;
 mod report;
+mod service;
+mod sizing;
 mod ticket;
+mod usage;
 mod wrk;
 
 use std::process::ExitCode;
@@ -26,19 +29,23 @@ type Failure = Box<dyn std::error::Error>;
 /// A subject's name and its measurement.
 type Subject = (&'static str, fn() -> Result<Vec<Table>, Failure>);
 
-const SUBJECTS: [Subject; 5] = [
+const SUBJECTS: [Subject; 6] = [
     ("auth_check", auth_check::run),
     ("ticket", ticket::run),
     ("apply", apply::run),
     ("log_append", log_append::run),
     ("login", login::run),
+    (SIZING, sizing::run),
 ];
+
+/// Has a report of its own: it says how much, not how fast, takes a quarter of an hour, and wants 24 GiB of disk.
+const SIZING: &str = "sizing";
 
 const USAGE: &str = "\
 usage: conclave-bench [--report FILE] [SUBJECT...]
 
-subjects: auth_check ticket apply log_append login; all of them without an argument.
-auth_check needs wrk and taskset, and the binary $CONCLAVE_BIN (default: conclave beside this program).";
+subjects: auth_check ticket apply log_append login sizing; all but sizing without an argument.
+auth_check needs wrk and taskset; it and sizing the binary $CONCLAVE_BIN (default: conclave beside this program).";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -64,9 +71,10 @@ fn measure_all(args: &[String]) -> Result<(), Failure> {
     if unknown.is_some() {
         return Err(USAGE.into());
     }
-    let mut report = Report::of_this_machine();
+    let (title, command) = if names == [SIZING] { ("Sizing", "make sizing") } else { ("Benchmarks", "make bench") };
+    let mut report = Report::of_this_machine(title, command);
     for (name, run) in SUBJECTS {
-        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+        if names.iter().any(|wanted| wanted == name) || (names.is_empty() && name != SIZING) {
             for table in run()? {
                 println!("{}", table.to_markdown());
                 report.add(table);

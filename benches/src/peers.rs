@@ -34,7 +34,25 @@ pub fn free_port() -> Result<u16, Failure> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// A running cluster.
+/// Where one replica of a cluster is reached by the others.
+#[derive(Clone)]
+pub struct Place {
+    /// By what name.
+    pub name: PeerName,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// Places for a cluster of so many, on ports that nobody listens on now.
+pub fn places(count: usize) -> Result<Vec<Place>, Failure> {
+    let place = || {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        Ok(Place { name: PeerName::parse(&address.to_string())?, address })
+    };
+    (0..count).map(|_| place()).collect()
+}
+
+/// A running cluster, or those of its replicas that run in this process.
 pub struct Replicas {
     /// Its stores.
     pub stores: Vec<ReplicatedStore>,
@@ -45,15 +63,18 @@ pub struct Replicas {
 impl Replicas {
     /// Starts so many and waits until one leads and all hold the keys. Needs a running actix system.
     pub async fn start(count: usize, secret: &str) -> Result<Self, Failure> {
-        let ports: Vec<u16> = (0..count).map(|_| free_port()).collect::<Result<_, _>>()?;
-        let names = ports.iter().map(|port| PeerName::parse(&format!("127.0.0.1:{port}")));
-        let names: Vec<PeerName> = names.collect::<Result<_, _>>()?;
+        let places = places(count)?;
+        Self::start_some(&places, &places, secret).await
+    }
+
+    /// Starts those of a cluster that run in this process; the others run elsewhere, or start now.
+    pub async fn start_some(here: &[Place], all: &[Place], secret: &str) -> Result<Self, Failure> {
+        let names: Vec<PeerName> = all.iter().map(|place| place.name.clone()).collect();
         let mut replicas = Self { stores: Vec::new(), listeners: Vec::new(), _dirs: Vec::new() };
-        for (port, name) in ports.into_iter().zip(&names) {
+        for place in here {
             let dir = scratch_dir()?;
-            let store = open(dir.path(), name.clone(), names.clone(), secret).await?;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-            let (listener, _) = listeners::peer(address, &store.peer_tls(), &store.peer_service())?;
+            let store = open(dir.path(), place.name.clone(), names.clone(), secret).await?;
+            let (listener, _) = listeners::peer(place.address, &store.peer_tls(), &store.peer_service())?;
             store.run();
             replicas.stores.push(store);
             replicas.listeners.push(listener);

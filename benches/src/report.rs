@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
+use crate::service::PROGRAM;
+
 /// One table of figures.
 pub struct Table {
     /// What is measured, and under which conditions.
@@ -41,14 +43,16 @@ impl Table {
 
 /// All tables of one run.
 pub struct Report {
+    title: &'static str,
+    command: &'static str,
     machine: Vec<(&'static str, String)>,
     tables: Vec<Table>,
 }
 
 impl Report {
-    /// An empty report of this machine and commit.
-    pub fn of_this_machine() -> Self {
-        let machine = vec![
+    /// An empty report of this machine and commit, and the command that writes it.
+    pub fn of_this_machine(title: &'static str, command: &'static str) -> Self {
+        let mut machine = vec![
             ("Commit", commit()),
             ("Date", output("date", &["-u", "+%F %R UTC"])),
             ("Processor", format!("{} x {}", cores(), processor())),
@@ -56,7 +60,10 @@ impl Report {
             ("Kernel", read("/proc/sys/kernel/osrelease")),
             ("Compiler", output("rustc", &["--version"])),
         ];
-        Self { machine, tables: Vec::new() }
+        if let Ok(program) = std::env::var(PROGRAM) {
+            machine.push(("Program", program));
+        }
+        Self { title, command, machine, tables: Vec::new() }
     }
 
     /// Adds a table.
@@ -66,8 +73,8 @@ impl Report {
 
     /// As Markdown.
     pub fn to_markdown(&self) -> String {
-        let mut out =
-            String::from("# Benchmarks\n\nWritten by `make bench`, with release builds.\n\n| | |\n|---|---|\n");
+        let Self { title, command, .. } = self;
+        let mut out = format!("# {title}\n\nWritten by `{command}`, with release builds.\n\n| | |\n|---|---|\n");
         for (name, value) in &self.machine {
             let _ = writeln!(out, "| {name} | {value} |");
         }

@@ -41,8 +41,22 @@ impl Server {
     /// Starts a server on its own core.
     pub fn start(program: &Path, args: &[String]) -> Result<Self, Failure> {
         let mut command = Command::new("taskset");
-        command.args(["-c", SERVER_CORE]).arg(program).args(args);
-        Ok(Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+        command.args(["-c", SERVER_CORE]).arg(program);
+        Self::spawn(command, args)
+    }
+
+    /// Starts a server on whichever core is free.
+    pub fn start_unpinned(program: &Path, args: &[String]) -> Result<Self, Failure> {
+        Self::spawn(Command::new(program), args)
+    }
+
+    fn spawn(mut command: Command, args: &[String]) -> Result<Self, Failure> {
+        Ok(Self(command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// Whether it still runs.
