@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds what is measured, measures it, and writes docs/reports/bench.md.
-# With --sizing it writes docs/reports/sizing.md instead: memory and disk by number of sessions, a quarter of an hour and 24 GiB.
+# With --sizing it writes docs/reports/sizing.md instead: memory and disk by number of sessions, ten minutes and 8 GiB.
 # With subjects as arguments it only prints: benches/run.sh ticket apply
 set -eu
 cd "$(dirname "$0")/.."

@@ -38,7 +38,7 @@ const SUBJECTS: [Subject; 6] = [
     (SIZING, sizing::run),
 ];
 
-/// Has a report of its own: it says how much, not how fast, takes a quarter of an hour, and wants 24 GiB of disk.
+/// Has a report of its own: it says how much, not how fast, takes minutes, and wants 8 GiB of disk.
 const SIZING: &str = "sizing";
 
 const USAGE: &str = "\

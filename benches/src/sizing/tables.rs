@@ -39,9 +39,9 @@ pub struct Found {
 
 const MEMORY_NOTE: &str = "Resident bytes of one of three replicas, all on this machine (VmRSS, and VmHWM as the \
     peak). \"Filled\" is right after the last login, with the snapshots that were built meanwhile; \"restarted\" after \
-    a kill and a start on the same volume with a short log, and 1,500 sessions more; \"checked\" after each session, \
-    or 100,000 of them, was checked twice since. \"Proof\" is the peak of the child process that proves the store \
-    whole at each start, while the replica waits for it. Figures per session are the difference to the row above.";
+    a kill and a start on the same volume with a short log, and 1,500 sessions more; \"checked\" after each session \
+    was checked twice since. \"Proof\" is the peak of the child process that proves the store whole at each start, \
+    while the replica waits for it. Figures per session are the difference to the row above.";
 
 const DISK_NOTE: &str = "`du` of one replica's `data_dir`, which never shrinks: room that is free again is used again. \
     \"Filled\" is right after the last login, \"cut\" after a snapshot of all sessions and 500 more was built and the \
