@@ -13,7 +13,7 @@ use crate::helm::Checked;
 use crate::kube::container::{Container, Mount, Program, own_by_group};
 
 /// Where the image keeps its program; a manifest's `command` takes its place.
-const ENTRY_POINT: &str = "/bin/oauth2-proxy";
+const ENTRY_POINT: &str = "/bin/conclave";
 
 /// The name of the one node.
 const NODE: &str = "node";
