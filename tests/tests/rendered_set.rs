@@ -223,6 +223,7 @@ fn the_runner_follows_the_manifest() -> Result<(), Failure> {
     std::fs::write(&file, conclave_tests::helm::template(&[], &more)?)?;
     let checked = conclave_tests::helm::check(&file)?;
     let set = StatefulSet::of(&checked)?;
+    set.runs_whole()?;
     assert_eq!((set.replicas()?, set.hosts()?.len()), (5, 5));
     let probe = set.probe("readinessProbe")?;
     assert_eq!((probe.port, probe.period, probe.path.as_str()), (4190, Duration::from_secs(7), "/ready"));
@@ -234,5 +235,8 @@ fn the_runner_follows_the_manifest() -> Result<(), Failure> {
             .iter()
             .any(|argument| argument.contains("--self=oauth2-proxy-3.") && argument.ends_with(":4999"))
     );
+    std::fs::write(&file, conclave_tests::helm::template(&[], &["--set", "lifecycle.preStop.sleep.seconds=5"])?)?;
+    let checked = conclave_tests::helm::check(&file)?;
+    assert!(StatefulSet::of(&checked)?.runs_whole().is_err(), "a part of the pod would be left out unnoticed");
     Ok(())
 }

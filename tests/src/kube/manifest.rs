@@ -125,6 +125,21 @@ impl<'c> StatefulSet<'c> {
         })
     }
 
+    /// Fails on parts of a pod that nothing here would run.
+    pub fn runs_whole(&self) -> Result<(), Failure> {
+        let (pod, container) = (self.pod(), self.container());
+        let left_out = [
+            ("initContainers", !pod["initContainers"].is_null()),
+            ("further containers", pod["containers"].as_array().is_none_or(|all| all.len() != 1)),
+            ("lifecycle", !container["lifecycle"].is_null()),
+            ("envFrom", !container["envFrom"].is_null()),
+        ];
+        match left_out.iter().find(|(_, is_there)| *is_there) {
+            Some((what, _)) => Err(format!("{what}: not run here").into()),
+            None => Ok(()),
+        }
+    }
+
     /// How a pod calls its program.
     pub fn invocation(&self, pod: &str) -> Result<Invocation, Failure> {
         let container = self.container();

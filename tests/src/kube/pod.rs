@@ -61,6 +61,7 @@ impl Pod {
         surroundings: &Surroundings,
         endpoints: &Arc<Endpoints>,
     ) -> Result<Self, Failure> {
+        set.runs_whole()?;
         let name = format!("{}-{ordinal}", set.name()?);
         let mut container = set.contain(&dir, &surroundings.program)?;
         container.mounts.extend_from_slice(&surroundings.mounts);
