@@ -298,14 +298,9 @@ impl Cluster {
     }
 }
 
-fn common_flags(
-    place: Place,
-    provider: &Registration,
-    peers: &[String],
-    secret: &str,
-    options: &Options,
-) -> Vec<String> {
-    let mut flags = vec![
+/// What an oauth2-proxy in the same place is given as well.
+pub fn settings_of_both(place: Place, provider: &Registration, secret: &str) -> Vec<String> {
+    vec![
         "--provider=oidc".to_owned(),
         format!("--oidc-issuer-url={}", provider.issuer),
         format!("--client-id={}", provider.client_id),
@@ -319,11 +314,23 @@ fn common_flags(
         "--skip-provider-button=true".to_owned(),
         "--set-xauthrequest=true".to_owned(),
         "--reverse-proxy=true".to_owned(),
+    ]
+}
+
+fn common_flags(
+    place: Place,
+    provider: &Registration,
+    peers: &[String],
+    secret: &str,
+    options: &Options,
+) -> Vec<String> {
+    let mut flags = settings_of_both(place, provider, secret);
+    flags.extend([
         "--gateway=nginx".to_owned(),
         "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
         "--skip-auth-route=GET=^/open/".to_owned(),
         format!("--peers={}", peers.join(",")),
-    ];
+    ]);
     flags.extend_from_slice(&options.flags);
     flags
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::settings_of_both;
 use crate::gateway::Place;
 use crate::jar::Jar;
 use crate::process::Process;
@@ -54,24 +55,12 @@ impl OldProxy {
     ) -> Result<Self, Failure> {
         let http = ports::free_address();
         let Common { place, provider, secret, domain } = common;
-        let mut args = vec![
-            "--provider=oidc".to_owned(),
+        let mut args = settings_of_both(place, provider, secret);
+        args.extend([
             format!("--http-address={http}"),
-            format!("--oidc-issuer-url={}", provider.issuer),
-            format!("--client-id={}", provider.client_id),
-            format!("--client-secret={}", provider.client_secret),
-            format!("--cookie-secret={secret}"),
-            "--cookie-secure=false".to_owned(),
-            "--email-domain=*".to_owned(),
-            format!("--redirect-url={}", place.callback()),
-            format!("--whitelist-domain={}", place.authority()),
-            "--scope=openid email profile groups".to_owned(),
             "--code-challenge-method=S256".to_owned(),
-            "--skip-provider-button=true".to_owned(),
-            "--set-xauthrequest=true".to_owned(),
-            "--reverse-proxy=true".to_owned(),
             "--upstream=static://202".to_owned(),
-        ];
+        ]);
         args.extend(domain.map(|domain| format!("--cookie-domain={domain}")));
         args.extend_from_slice(store);
         let mut process = Process::start(name, &dir.join(&format!("{name}.log")), program, &args)?;
