@@ -30,6 +30,7 @@ scenarios: parts build
 unit: build
 	$(CARGO) test --workspace --lib --bins
 	tests/scripts/crate-tests.sh
+	tests/scripts/gate_selftest.sh
 
 # Builds the image without a container engine, into target/image: root file system and OCI layout.
 image:

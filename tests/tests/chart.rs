@@ -126,7 +126,7 @@ fn chart_renders() -> Result<(), Failure> {
         custom.add(&checked);
     }
     scenario.held("objects", objects);
-    scenario.held("validations against 1.31 and 1.35", validations);
+    scenario.held("validations against 1.31 and 1.35", usize::try_from(validations)?);
     scenario.figure("custom resources held against their operators' schemas", custom.checked);
     scenario.figure("objects without a schema here", custom.without_schema);
     scenario.figure("misspelt fields found in custom resources", misspelt_fields_are_found(&custom, &dir)?);
