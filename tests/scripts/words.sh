@@ -57,4 +57,9 @@ while IFS=$'\t' read -r name _; do
         status=1
     fi
 done <tests/scenarios.tsv
+ids() { grep -oE 'RUSTSEC-[0-9]{4}-[0-9]{4}' "$1" | sort -u; }
+if ! diff <(ids deny.toml) <(ids SECURITY.md); then
+    echo "deny.toml and SECURITY.md must name the same advisories"
+    status=1
+fi
 exit "$status"
