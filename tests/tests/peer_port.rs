@@ -297,9 +297,9 @@ async fn peer_port() -> Result<(), Failure> {
 
     let stage = Stage::set(&world).await?;
     let (handshakes, messages, garbage) = (stage.handshakes().await?, stage.messages().await?, stage.garbage().await?);
-    scenario.figure("refused in the handshake", handshakes.len());
-    scenario.figure("refused by the head of the message", messages.len());
-    scenario.figure("refused as no message", garbage.len());
+    scenario.held("refused in the handshake", handshakes.len());
+    scenario.held("refused by the head of the message", messages.len());
+    scenario.held("refused as no message", garbage.len());
     let counted: f64 = world.cluster.replicas[0].metric("conclave_peer_refused_total").await?;
     scenario.figure("counted in the metrics", counted);
     assert_eq!(world.cluster.replicas[0].admin("/status").await?["term"], term, "and no vote was cast");
@@ -307,7 +307,7 @@ async fn peer_port() -> Result<(), Failure> {
     let crowd = Crowd::gather(&world).await?;
     let time = Duration::from_secs(u64::try_from(scenario.count())?);
     let (logins, back) = under_a_crowd(&mut world, time).await?;
-    scenario.figure("logins under the crowd, each honoured by every replica", logins);
+    scenario.held("logins under the crowd, each honoured by every replica", logins);
     scenario.figure("a killed replica was ready again after", format!("{:.1} s", back.as_secs_f64()));
     scenario.figure(
         "idle connections wanted at each peer port, opened at all three",

@@ -169,6 +169,7 @@ async fn redirect_targets() -> Result<(), Failure> {
             &format!("{by:?}: bad ones, refused, kept on the host"),
             format!("{sent}, {refused}, {}", sent - refused),
         );
+        scenario.held(&format!("{by:?}: bad ones that lead nowhere else"), sent);
         locations.extend(led_to);
         total += sent;
         for target in good.iter().filter(|target| by.carries(target)) {
