@@ -1,7 +1,8 @@
 // What a browser makes of pages: reads {pages: [{name, html}], open: [name, ..]} as JSON and prints
 // {shapes: {NAME: [..]}, fired: [NAME, ..]}. A shape is every element and attribute of a page as the browser's own parser
-// reads it, and every address with another scheme than http and https. Those named in `open` are opened as pages, without
-// their Content-Security-Policy, and each element gets the events that markup listens to: `fired` called canary().
+// reads it, every address with another scheme than http and https, and every other host that one leads to. Those named in
+// `open` are opened as pages, without their Content-Security-Policy, and each element gets the events that markup listens
+// to: `fired` called canary().
 import { readFileSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 
@@ -36,6 +37,8 @@ try {
           if (!['href', 'src', 'action', 'formaction', 'data', 'content', 'srcdoc'].includes(attribute)) continue;
           const scheme = /^[\s\u0000-\u0020]*([a-z][a-z0-9+.-]*):/i.exec(value.replace(/[\t\r\n]/g, ''))?.[1]?.toLowerCase();
           if (scheme && !['http', 'https'].includes(scheme)) shape.add(`${tag} ${attribute} ${scheme}`);
+          const url = URL.canParse(value, 'http://own.test/') ? new URL(value, 'http://own.test/') : null;
+          if (url && url.host !== 'own.test') shape.add(`${tag} ${attribute} ${url.host}`);
         }
         if (tag === 'template') visit(element.content);
       }

@@ -60,8 +60,13 @@ impl Heard {
         self.head.lines().find(named).and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim())
     }
 
-    fn is_page(&self) -> bool {
+    /// Whether it holds markup: a page, or the few words beside a redirect that no browser shows.
+    fn is_markup(&self) -> bool {
         self.header("content-type").starts_with("text/html")
+    }
+
+    fn is_page(&self) -> bool {
+        self.is_markup() && self.header("location").is_empty()
     }
 
     /// What is wrong with it, whatever its markup.
@@ -95,8 +100,8 @@ impl Heard {
 
     /// An answer that is no page must not be taken for one, and may lead to no script.
     fn other_is_unsafe(&self) -> Option<String> {
-        let guessed = self.header("x-content-type-options") != "nosniff" || self.header("content-type").is_empty();
-        if self.body.contains('<') && guessed {
+        let guessed = self.header("x-content-type-options") != "nosniff" && !self.is_markup();
+        if self.body.contains('<') && (guessed || self.header("content-type").is_empty()) {
             return Some(format!("markup in an answer whose type may be guessed: {:?}", self.body));
         }
         let location = self.header("location");
@@ -167,7 +172,7 @@ async fn hear(service: &Lone, probes: &[Probe]) -> Result<Vec<Heard>, Failure> {
 }
 
 fn pages_of(heard: &[Heard]) -> Vec<(String, String)> {
-    heard.iter().filter(|heard| heard.is_page()).map(|page| (page.name.clone(), page.body.clone())).collect()
+    heard.iter().filter(|heard| heard.is_markup()).map(|page| (page.name.clone(), page.body.clone())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
