@@ -175,6 +175,19 @@ impl Site {
         domain_for_host(&self.config.cookie.attributes.domains, host)
     }
 
+    /// The host in `redirect_url`, where that has one.
+    pub fn login_host(&self) -> Option<&str> {
+        let url = self.config.redirect_url.as_deref().filter(|url| has_host(url))?;
+        url.split_once("://")?.1.split(['/', '?', '#']).next()
+    }
+
+    /// Scheme and host of this service as the browser knows them.
+    pub fn origin(&self, visit: &Visit<'_>) -> String {
+        let secure = self.config.cookie.attributes.secure;
+        let scheme = if secure { "https" } else { visit.original.scheme.unwrap_or("http") };
+        format!("{scheme}://{}", visit.host())
+    }
+
     /// Where the provider sends the browser back to.
     pub fn redirect_uri(&self, visit: &Visit<'_>) -> String {
         let default = format!("{}/callback", self.prefix());
@@ -186,9 +199,7 @@ impl Site {
             return if has_path(url) { url.to_owned() } else { format!("{url}{default}") };
         }
         let path = configured.filter(|path| path.starts_with('/')).unwrap_or(&default);
-        let secure = self.config.cookie.attributes.secure;
-        let scheme = if secure { "https" } else { visit.original.scheme.unwrap_or("http") };
-        format!("{scheme}://{}{path}", visit.host())
+        format!("{}{path}", self.origin(visit))
     }
 }
 
