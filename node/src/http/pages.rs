@@ -132,7 +132,7 @@ impl SignOutPage<'_> {
     /// The whole document.
     pub fn render(&self) -> String {
         let body = format!(
-            "<h1>Sign out?</h1>\n<p>Another site led you here to sign out. You are still signed in.</p>\n\
+            "<h1>Sign out?</h1>\n<p>Another site led you here to sign out. Nothing has changed so far.</p>\n\
              <div class=\"actions\">\n\
              <form method=\"POST\" action=\"{}\"><input type=\"hidden\" name=\"rd\" value=\"{}\">\
              <button type=\"submit\" class=\"primary\">Sign out</button></form>\n{}</div>\n",
