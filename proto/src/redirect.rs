@@ -67,12 +67,11 @@ impl ReturnTo {
         }
         if raw.starts_with('/') {
             let path = relative::checked(raw)?;
-            targets.check_path(&path)?;
-            return Ok(Self(escape_non_ascii(&path)));
+            let own = targets.is_own_path(&path);
+            return if own { Err(InvalidReturnTo::OwnPrefix) } else { Ok(Self(escape_non_ascii(&path))) };
         }
         let seen = check_absolute(raw, targets.hosts)?;
-        targets.check_url(&seen)?;
-        Ok(Self(escape_non_ascii(raw)))
+        if targets.is_own_url(&seen) { Err(InvalidReturnTo::OwnPrefix) } else { Ok(Self(escape_non_ascii(raw))) }
     }
 
     /// Checks a target anew that [`ReturnTo::as_str`] gave: the list of hosts may have changed since.

@@ -28,7 +28,7 @@ pub async fn callback(request: HttpRequest, payload: web::Payload, worker: web::
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    let back = visit.target(parameters.first("rd"), service.gateway(), &service.site);
+    let back = service.site.target(&visit, parameters.first("rd"), service.gateway());
     match complete(&request, &worker, &visit, &parameters).await {
         Ok(response) => response,
         Err(Failed { problem, cookies }) => {
@@ -73,7 +73,7 @@ async fn complete(
     service.provider.check_iss(answer.iss).map_err(|_| Problem::Issuer)?;
     let code = answer.code.filter(|code| code.len() <= MAX_CODE).ok_or(Problem::Incomplete("code"))?;
 
-    let target = visit.kept_target(&attempt.target, site);
+    let target = site.kept_target(visit, &attempt.target);
     let clear = site.clear_login(&name, visit.host());
     let login = Login {
         attempt,

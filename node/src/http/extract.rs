@@ -15,8 +15,6 @@ use conclave_proto::redirect::{ReturnTo, Targets};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
-use super::site::Site;
-
 /// Largest request head taken: what nginx takes by default, four buffers of 8 KiB.
 pub const MAX_HEADER_BLOCK: usize = 32 * 1024;
 
@@ -142,33 +140,19 @@ impl<'r> Visit<'r> {
         self.original.client.map_or_else(|| "-".to_owned(), |address| address.to_string())
     }
 
-    /// Who caused the request.
-    pub fn cause(&self, site: &Site) -> Cause {
-        Cause::of(self.own.method, self.headers, &self.own_hosts(site))
-    }
-
-    /// By which names the browser may know this service. Without one of `Host` there is that of `redirect_url`.
-    fn own_hosts<'s>(&'s self, site: &'s Site) -> [&'s str; 2] {
-        [self.host(), site.login_host().unwrap_or("")]
-    }
-
-    /// A target that a login cookie kept; `/` if it may no longer be one.
-    pub fn kept_target(&self, kept: &str, site: &Site) -> ReturnTo {
-        let own_hosts = self.own_hosts(site);
-        let targets = Targets { hosts: site.hosts(), prefix: site.prefix(), own_hosts: &own_hosts };
-        ReturnTo::parse_again(kept, &targets).unwrap_or_else(|_| ReturnTo::root())
+    /// Who caused the request, where browsers know this service by these hosts.
+    pub fn cause(&self, own_hosts: &[&str]) -> Cause {
+        Cause::of(self.own.method, self.headers, own_hosts)
     }
 
     /// Where the browser goes afterwards: the first valid one of `rd`, `X-Auth-Request-Redirect`, the
     /// forwarded URL and the own one; `/` if none is.
-    pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, site: &Site) -> ReturnTo {
+    pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, targets: &Targets<'_>) -> ReturnTo {
         let header =
             self.headers.0.get("x-auth-request-redirect").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, site.prefix());
+        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, targets.prefix);
         let candidates = named.into_iter().chain(header).chain(defaults.iter().map(String::as_str));
-        let own_hosts = self.own_hosts(site);
-        let targets = Targets { hosts: site.hosts(), prefix: site.prefix(), own_hosts: &own_hosts };
-        ReturnTo::first_of(candidates, &targets)
+        ReturnTo::first_of(candidates, targets)
     }
 }
 

@@ -50,7 +50,7 @@ pub async fn attempt(
     let Some(user) = parameters.first("username").filter(|user| !user.is_empty()) else {
         return Ok(Attempt::NoName);
     };
-    if !visit.cause(&service.site).may_bring_password() {
+    if !service.site.cause(visit).may_bring_password() {
         return Err(Problem::ForeignForm);
     }
     let asker = Asker::of(request, service, Endpoint::Browser);

@@ -95,12 +95,12 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
     let skip_page = service.site.config().skip_provider_button;
     let headers = Headers(request.headers());
     let visit = Visit::read(request, &headers, service.gateway());
-    if skip_page && !visit.cause(&service.site).shows_page() {
+    if skip_page && !service.site.cause(&visit).shows_page() {
         return start::refuse_background();
     }
     // A posted form is the application's: only the query may name a target.
     let parameters = Parameters::of_query(request);
-    let target = visit.target(parameters.first("rd"), service.gateway(), &service.site);
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     if !skip_page {
         let html = sign_in::render(worker, &target);
         return respond::form_page(&service.site, StatusCode::FORBIDDEN, html, &[]);
@@ -156,5 +156,5 @@ fn own_target(request: &HttpRequest, worker: &Worker) -> ReturnTo {
     let service = &worker.service;
     let headers = Headers(request.headers());
     let visit = Visit::read(request, &headers, service.gateway());
-    visit.target(None, service.gateway(), &service.site)
+    service.site.target(&visit, None, service.gateway())
 }

@@ -19,7 +19,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     let skip_page = service.site.config().skip_provider_button;
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    let cause = visit.cause(&service.site);
+    let cause = service.site.cause(&visit);
     if skip_page && cause == Cause::Background {
         return start::refuse_background();
     }
@@ -27,7 +27,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "sign-in", &invalid.into(), "/"),
     };
-    let target = visit.target(parameters.first("rd"), service.gateway(), &service.site);
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     let answer = match local_sign_in::attempt(&request, &worker, &visit, &parameters, &target).await {
         Ok(Attempt::SignedIn(response)) => Ok(response),
         Ok(Attempt::None | Attempt::NoName | Attempt::Wrong) if skip_page && !cause.shows_page() => {
@@ -54,7 +54,7 @@ async fn page(
     status: StatusCode,
 ) -> Result<HttpResponse, Problem> {
     let site = &worker.service.site;
-    if !visit.cause(site).may_end_session() {
+    if !site.cause(visit).may_end_session() {
         return Ok(respond::form_page(site, status, render(worker, target), &[]));
     }
     sign_out::end_sessions(request, worker).await?;

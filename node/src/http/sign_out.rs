@@ -36,7 +36,7 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     let service = &worker.service;
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    match visit.cause(&service.site) {
+    match service.site.cause(&visit) {
         Cause::Own | Cause::OwnScript | Cause::SameSite => {}
         Cause::Elsewhere => return ask_first(&request, payload, &worker, &visit).await,
         Cause::Background => return respond::uncached_text(StatusCode::FORBIDDEN, ONLY_BY_PAGES),
@@ -55,7 +55,7 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
     // The session ends first: no parameter, however broken, keeps it alive.
     let ended = end_sessions(&request, &worker).await;
     let (target, unread) = match Parameters::read_leniently(&request, payload).await {
-        Ok(read) => (visit.target(read.first("rd"), service.gateway(), &service.site), None),
+        Ok(read) => (service.site.target(&visit, read.first("rd"), service.gateway()), None),
         Err(invalid) => (ReturnTo::root(), Some(invalid)),
     };
     if let Err(problem) = ended {
@@ -77,7 +77,7 @@ async fn ask_first(request: &HttpRequest, payload: web::Payload, worker: &Worker
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(request, worker, "sign-out", &invalid.into(), "/"),
     };
-    let target = visit.target(parameters.first("rd"), service.gateway(), site);
+    let target = site.target(visit, parameters.first("rd"), service.gateway());
     let page = SignOutPage { prefix: site.prefix(), target: target.as_str(), footer: site.config().footer.as_deref() };
     respond::form_page(site, StatusCode::OK, page.render(), &[])
 }

@@ -25,14 +25,14 @@ pub async fn start(request: HttpRequest, payload: web::Payload, worker: web::Dat
     let service = &worker.service;
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    if !visit.cause(&service.site).shows_page() {
+    if !service.site.cause(&visit).shows_page() {
         return refuse_background();
     }
     let parameters = match Parameters::read_leniently(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "login start", &invalid.into(), "/"),
     };
-    let target = visit.target(parameters.first("rd"), service.gateway(), &service.site);
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     begin_asked(&request, &worker, &visit, &target, &asked(&request))
         .await
         .unwrap_or_else(|problem| respond::failure(&request, &worker, "login start", &problem, target.as_str()))

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{AllowedHosts, InvalidReturnTo};
+use super::hosts::AllowedHosts;
 
 /// What targets are held against.
 #[derive(Clone, Copy, Debug)]
@@ -19,27 +19,24 @@ pub struct Targets<'a> {
 const ENDPOINTS: [&str; 6] = ["/auth", "/callback", "/sign_in", "/sign_out", "/start", "/userinfo"];
 
 impl Targets<'_> {
-    /// Refuses a path of this host that a browser reads as one of our own.
-    pub(super) fn check_path(&self, path: &str) -> Result<(), InvalidReturnTo> {
+    /// Whether a browser reads this path of this host as one of our own pages.
+    pub(super) fn is_own_path(&self, path: &str) -> bool {
         // The browser's reading: it takes backslashes for slashes and resolves escaped dots.
-        let base = Url::parse("http://own.invalid/").map_err(|_| InvalidReturnTo::Malformed)?;
-        let seen = base.join(path).map_err(|_| InvalidReturnTo::Malformed)?;
-        self.check_own(seen.path())
+        let seen = Url::parse("http://own.invalid/").and_then(|base| base.join(path));
+        seen.is_ok_and(|seen| self.is_under_prefix(seen.path()))
     }
 
     /// The same of a URL, where it names this host.
-    pub(super) fn check_url(&self, url: &Url) -> Result<(), InvalidReturnTo> {
-        let own = self.own_hosts.iter().any(|host| names_host(url, host));
-        if own { self.check_own(url.path()) } else { Ok(()) }
+    pub(super) fn is_own_url(&self, url: &Url) -> bool {
+        self.own_hosts.iter().any(|host| names_host(url, host)) && self.is_under_prefix(url.path())
     }
 
-    fn check_own(&self, path: &str) -> Result<(), InvalidReturnTo> {
-        let own = match path.strip_prefix(self.prefix) {
+    fn is_under_prefix(&self, path: &str) -> bool {
+        match path.strip_prefix(self.prefix) {
             Some(rest) if self.prefix.is_empty() => ENDPOINTS.contains(&rest),
             Some(rest) => rest.starts_with('/'),
             None => false,
-        };
-        if own { Err(InvalidReturnTo::OwnPrefix) } else { Ok(()) }
+        }
     }
 }
 
