@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use conclave_proto::session::SessionBody;
@@ -28,7 +28,7 @@ pub struct Unprintable {
 /// Headers with their values, in the order of the rules.
 pub type InjectedHeaders = Vec<(HeaderName, HeaderValue)>;
 
-/// Builds what an allowed answer says about a session. Empty claims give no header.
+/// Builds what an allowed answer says about a session.
 pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<InjectedHeaders, Unprintable> {
     let mut headers = injected(&settings.answers, Some(body))?;
     let identity = &body.identity;
@@ -41,7 +41,9 @@ pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<Inj
     Ok(headers)
 }
 
-/// What the rules make of a session; of none, what stands in them by itself.
+/// What the rules make of a session; of none, what stands in them by itself. A rule without a value gives an empty header,
+/// since a gateway that copies named headers may leave a client's own in place where the answer has none. Only
+/// `Authorization` is left out where there is no session: there it is an API client's own credential.
 pub fn injected(rules: &[HeaderRule], body: Option<&SessionBody>) -> Result<InjectedHeaders, Unprintable> {
     let mut headers = InjectedHeaders::new();
     for rule in rules {
@@ -54,7 +56,10 @@ pub fn injected(rules: &[HeaderRule], body: Option<&SessionBody>) -> Result<Inje
         else {
             return Err(Unprintable { claim: rule.name.clone() });
         };
-        if !joined.is_empty() {
+        let spared = body.is_none() && name == AUTHORIZATION;
+        // A later rule of the same name takes an earlier one's place, but not with nothing.
+        let written = || headers.iter().any(|(other, _)| *other == name);
+        if !joined.is_empty() || !(spared || written()) {
             headers.push((name, value));
         }
     }
@@ -173,8 +178,10 @@ mod tests {
         };
         let expected = pairs([
             ("x-auth-request-user", "u1"),
+            ("x-auth-request-preferred-username", ""),
             ("x-auth-request-groups", "a,b,größe"),
             ("x-dept", "of lab"),
+            ("x-none", ""),
             ("authorization", "Basic dTFAZXhhbXBsZS50ZXN0OnB3"),
             ("gap-auth", "u1@example.test"),
         ]);
@@ -188,7 +195,24 @@ mod tests {
         let rules = [rule, HeaderRule::of_claim("X-User", Claim::User, "")];
         let with = injected(&rules, Some(&body())).expect("printable");
         assert_eq!(texts(&with), pairs([("x-all", "u1,end"), ("x-user", "u1")]));
-        assert_eq!(texts(&injected(&rules, None).expect("printable")), pairs([("x-all", "end")]));
+        assert_eq!(texts(&injected(&rules, None).expect("printable")), pairs([("x-all", "end"), ("x-user", "")]));
+    }
+
+    #[test]
+    fn a_rule_without_a_value_gives_an_empty_header_and_takes_no_credentials_away() {
+        let rules = [
+            HeaderRule::of_claim("X-Groups", Claim::Groups, "of "),
+            HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "),
+            HeaderRule::of_claim("X-User", Claim::User, ""),
+            HeaderRule::of_claim("x-user", Claim::PreferredUsername, ""),
+        ];
+        let nobody = injected(&rules, None).expect("printable");
+        assert_eq!(texts(&nobody), pairs([("x-groups", ""), ("x-user", "")]));
+        let mut body = body();
+        body.identity.groups.clear();
+        body.id_token.clear();
+        let somebody = injected(&rules, Some(&body)).expect("printable");
+        assert_eq!(texts(&somebody), pairs([("x-groups", ""), ("authorization", ""), ("x-user", "u1")]));
     }
 
     #[test]
