@@ -7,14 +7,16 @@ use std::net::Ipv4Addr;
 use super::rules::{OWN_ADDRESS, Rule};
 use super::{STATUS_PORT, Sites, told};
 
-/// Where the app behind every other Service listens, inside the controller's namespace.
+/// Where the app behind every other Service listens, inside the controller's namespace, if none is given.
 const APP: &str = "127.0.0.1:8080";
 
 /// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
 pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
+    let own = if sites.app.is_none() { include_str!("app.conf") } else { "" };
     let mut text = include_str!("head.conf")
-        .replace("@APP@", APP)
-        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen))
+        .replace("@APP_SERVER@", own)
+        .replace("@APP@", &sites.app.map_or_else(|| APP.to_owned(), |app| app.to_string()))
+        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen.ip()))
         .replace("@ENDPOINTS@", &told(endpoints));
     if !endpoints.is_empty() {
         text += "    upstream conclave {\n        zone conclave 64k;\n";
@@ -43,6 +45,7 @@ pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>
 fn server(sites: &Sites, host: &str, locations: &str) -> String {
     include_str!("server.conf")
         .replace("@LISTEN@", &sites.listen.to_string())
+        .replace("@PORT@", &sites.listen.port().to_string())
         .replace("@HOST@", host)
         .replace("@CERTIFICATE@", &sites.tls.certificate.display().to_string())
         .replace("@KEY@", &sites.tls.key.display().to_string())
@@ -68,7 +71,7 @@ fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
         .replace("@PATH@", &rule.path)
         .replace("@TARGET@", target)
         .replace("@AUTH_HOST@", &auth.host)
-        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.to_string()))
+        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.ip().to_string()))
         .replace("@AUTH_PATH@", &auth.path)
         .replace("@SIGNIN@", &auth.signin)
         .replace("@HEADERS@", &headers)
