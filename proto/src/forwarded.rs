@@ -56,9 +56,21 @@ pub enum Endpoint {
     Static,
 }
 
+/// Whose requests a listener gets: what a missing header proves, and which values an answer may carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// Browsers reach it as well as gateways: a visitor can send a check without any gateway's headers.
+    #[default]
+    Shared,
+    /// Only gateways reach it, and it answers nothing but the check.
+    GatewaysOnly,
+}
+
 /// The request as it came in.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnRequest<'r> {
+    /// At which kind of listener.
+    pub arrival: Arrival,
     /// Its method.
     pub method: &'r str,
     /// `https` on a TLS listener, otherwise `http`.

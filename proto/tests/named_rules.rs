@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use conclave_proto::forwarded::{
-    Endpoint, Gateway, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, TrustedProxies,
+    Arrival, Endpoint, Gateway, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, TrustedProxies,
     original_request,
 };
 use conclave_proto::id::{ClusterId, Epoch, ProviderId, SiteId};
@@ -20,7 +20,8 @@ use conclave_proto::time::{Timestamp, Ttl};
 
 const PROXY: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const STRANGER: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
-const OWN: OwnRequest<'static> = OwnRequest { method: "GET", scheme: "http", host: "auth.svc", uri: "/oauth2/auth" };
+const OWN: OwnRequest<'static> =
+    OwnRequest { arrival: Arrival::Shared, method: "GET", scheme: "http", host: "auth.svc", uri: "/oauth2/auth" };
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 
 struct Headers<'h>(&'h [(&'h str, &'h str)]);

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use conclave_proto::command::{Batch, Command, CreateSession, KeyEnvelope, Revoke, Tag, Tagged};
 use conclave_proto::cookie::cookies_named;
 use conclave_proto::forwarded::{
-    Endpoint, Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress, TrustedProxies, default_targets,
+    Arrival, Endpoint, Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress, TrustedProxies, default_targets,
     original_request,
 };
 use conclave_proto::id::{
@@ -253,7 +253,13 @@ fn read_request(configs: &[GatewayConfig], rules: &OpeningRules, block: &[u8], s
     let peer = [PeerAddress::Unix, PeerAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))][scale.below(2)];
     let stranger = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
     let lines = Lines::of(block);
-    let own = OwnRequest { method: "GET", scheme: "http", host: "auth.test", uri: "/oauth2/auth?x=/open/" };
+    let own = OwnRequest {
+        arrival: Arrival::Shared,
+        method: "GET",
+        scheme: "http",
+        host: "auth.test",
+        uri: "/oauth2/auth?x=/open/",
+    };
     let mut told = false;
     for config in configs {
         let _ = original_request(config, &peer, other, own, &lines);

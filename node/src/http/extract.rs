@@ -7,7 +7,8 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, web};
 use conclave_proto::forwarded::{
-    Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets, original_request,
+    Arrival, Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets,
+    original_request,
 };
 use conclave_proto::redirect::{AllowedHosts, ReturnTo};
 use percent_encoding::percent_decode_str;
@@ -100,10 +101,16 @@ pub fn peer(request: &HttpRequest) -> PeerAddress {
     request.peer_addr().map_or(PeerAddress::Unix, |address| PeerAddress::Ip(address.ip()))
 }
 
+/// The kind of listener that a request came in at: one whose application does not say is open to all.
+pub fn arrival(request: &HttpRequest) -> Arrival {
+    request.app_data::<Arrival>().copied().unwrap_or_default()
+}
+
 /// The request as it came in.
 pub fn own(request: &HttpRequest) -> OwnRequest<'_> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     OwnRequest {
+        arrival: arrival(request),
         method: request.method().as_str(),
         scheme: if request.app_config().secure() { "https" } else { "http" },
         host: host.or_else(|| request.uri().host()).unwrap_or(""),

@@ -23,8 +23,13 @@ impl HeaderView for Headers {
 
 const PROXY: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const STRANGER: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
-const OWN: OwnRequest<'static> =
-    OwnRequest { method: "GET", scheme: "http", host: "auth.svc:4180", uri: "/oauth2/auth?x=1" };
+const OWN: OwnRequest<'static> = OwnRequest {
+    arrival: Arrival::Shared,
+    method: "GET",
+    scheme: "http",
+    host: "auth.svc:4180",
+    uri: "/oauth2/auth?x=1",
+};
 
 fn config(gateway: Gateway, reverse_proxy: bool, trusted: &[&str]) -> GatewayConfig {
     let trusted = TrustedProxies::parse(trusted).unwrap();
