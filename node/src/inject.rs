@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use conclave_proto::forwarded::Arrival;
@@ -71,7 +71,7 @@ enum Secrets {
     Withheld,
 }
 
-/// Builds what an allowed answer says about a session. Empty claims give no header.
+/// Builds what an allowed answer says about a session.
 pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<AnswerHeaders, Unprintable> {
     let build = |secrets| with_gap_auth(injected(&settings.answers, Some(body), secrets)?, body);
     let whole = settings.secret_answers().next().map(|_| build(Secrets::Told)).transpose()?;
@@ -94,7 +94,9 @@ fn with_gap_auth(mut headers: InjectedHeaders, body: &SessionBody) -> Result<Inj
     Ok(headers)
 }
 
-/// What the rules make of a session, or of none.
+/// What the rules make of a session, or of none. A rule without a value gives an empty header, since a gateway that
+/// copies named headers may leave a client's own in place where the answer has none. Only `Authorization` is left out
+/// where there is no session: there it is an API client's own credential.
 fn injected(
     rules: &[HeaderRule],
     body: Option<&SessionBody>,
@@ -112,7 +114,10 @@ fn injected(
         else {
             return Err(Unprintable { claim: rule.name.clone() });
         };
-        if !joined.is_empty() {
+        let spared = body.is_none() && name == AUTHORIZATION;
+        // A later rule of the same name takes an earlier one's place, but not with nothing.
+        let written = || headers.iter().any(|(other, _)| *other == name);
+        if !joined.is_empty() || !(spared || written()) {
             headers.push((name, value));
         }
     }
@@ -231,14 +236,20 @@ mod tests {
         };
         let expected = pairs([
             ("x-auth-request-user", "u1"),
+            ("x-auth-request-preferred-username", ""),
             ("x-auth-request-groups", "a,b,größe"),
             ("x-dept", "of lab"),
+            ("x-none", ""),
             ("authorization", "Basic dTFAZXhhbXBsZS50ZXN0OnB3"),
             ("gap-auth", "u1@example.test"),
         ]);
         let found = answer_headers(&settings, &body()).expect("printable");
         assert_eq!(texts(found.at(Arrival::GatewaysOnly)), expected);
-        let public = expected.into_iter().filter(|(name, _)| name != "authorization").collect::<Vec<_>>();
+        let withheld = |(name, value): (String, String)| {
+            let value = if name == "authorization" { String::new() } else { value };
+            (name, value)
+        };
+        let public: Vec<_> = expected.into_iter().map(withheld).collect();
         assert_eq!(texts(found.at(Arrival::Shared)), public);
     }
 
@@ -254,11 +265,30 @@ mod tests {
         let gap = ("gap-auth", "u1@example.test");
         let whole = pairs([("x-all", "u1,end"), ("x-key", "end"), ("x-user", "u1"), gap]);
         assert_eq!(texts(found.at(Arrival::GatewaysOnly)), whole);
-        assert_eq!(texts(found.at(Arrival::Shared)), pairs([("x-all", "u1"), ("x-user", "u1"), gap]));
+        let public = pairs([("x-all", "u1"), ("x-key", ""), ("x-user", "u1"), gap]);
+        assert_eq!(texts(found.at(Arrival::Shared)), public);
         assert!(found.withheld_at(Arrival::Shared) && !found.withheld_at(Arrival::GatewaysOnly));
-        assert_eq!(texts(&headers_of_nobody(&settings).expect("printable")), []);
+        let nobody = pairs([("x-all", ""), ("x-key", ""), ("x-user", "")]);
+        assert_eq!(texts(&headers_of_nobody(&settings).expect("printable")), nobody);
         assert_eq!(found.head_bytes(), head_bytes(found.at(Arrival::GatewaysOnly)));
         assert!(found.weight() > found.head_bytes(), "both forms are in memory");
+    }
+
+    #[test]
+    fn a_rule_without_a_value_gives_an_empty_header_and_takes_no_credentials_away() {
+        let rules = [
+            HeaderRule::of_claim("X-Groups", Claim::Groups, "of "),
+            HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "),
+            HeaderRule::of_claim("X-User", Claim::User, ""),
+            HeaderRule::of_claim("x-user", Claim::PreferredUsername, ""),
+        ];
+        let nobody = injected(&rules, None, Secrets::Told).expect("printable");
+        assert_eq!(texts(&nobody), pairs([("x-groups", ""), ("x-user", "")]));
+        let mut body = body();
+        body.identity.groups.clear();
+        body.id_token.clear();
+        let somebody = injected(&rules, Some(&body), Secrets::Told).expect("printable");
+        assert_eq!(texts(&somebody), pairs([("x-groups", ""), ("authorization", ""), ("x-user", "u1")]));
     }
 
     #[test]

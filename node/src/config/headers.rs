@@ -50,7 +50,7 @@ impl HeaderConfig {
     }
 }
 
-/// One header: its values are joined by commas; without any value it is left out.
+/// One header: its values are joined by commas; without any value it stands empty on answers.
 #[derive(Clone, Debug)]
 pub struct HeaderRule {
     /// As given.
