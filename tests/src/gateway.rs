@@ -49,6 +49,8 @@ pub struct Gateway {
     place: Place,
     kind: Kind,
     config: PathBuf,
+    /// Where checks go, if not to the replicas' public listener.
+    checks: Option<SocketAddr>,
 }
 
 /// Where a gateway will listen: known before it starts, since the service's redirect URL needs it.
@@ -104,20 +106,31 @@ impl Gateway {
 
     /// Starts nginx of that kind over the given replicas, round robin.
     pub async fn start_as(kind: Kind, dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
+        Self::start_apart(kind, dir, place, replicas, None).await
+    }
+
+    /// As [`Gateway::start_as`], with checks that go to a listener of their own.
+    pub async fn start_apart(
+        kind: Kind,
+        dir: &WorkDir,
+        place: Place,
+        replicas: &[SocketAddr],
+        checks: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let home = dir.sub(&format!("nginx-{}", place.host));
         let config = home.join("nginx.conf");
-        std::fs::write(&config, configuration(kind, place, replicas, &place.authority())?)?;
+        std::fs::write(&config, configuration(kind, place, replicas, checks, &place.authority())?)?;
         let prefix = format!("{}/", home.display());
         let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
         let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?.with_children();
         process.listening(place.address, Duration::from_secs(10)).await?;
-        Ok(Self { process, place, kind, config })
+        Ok(Self { process, place, kind, config, checks })
     }
 
     /// Another service answers from now on, and browsers sign in at `sign_in` (host:port): the configuration is
     /// written anew and reloaded, as ingress-nginx does it. Returns when no worker has the old one.
     pub async fn point_at(&mut self, replicas: &[SocketAddr], sign_in: &str) -> Result<(), Failure> {
-        std::fs::write(&self.config, configuration(self.kind, self.place, replicas, sign_in)?)?;
+        std::fs::write(&self.config, configuration(self.kind, self.place, replicas, self.checks, sign_in)?)?;
         // It listens before it has workers: those of its start must not be taken for new ones.
         let old = self.workers_besides(&[]).await?;
         self.process.signal(Signal::HUP)?;
@@ -161,6 +174,8 @@ pub struct Seen {
     pub email: String,
     /// `X-Auth-Request-Groups`.
     pub groups: String,
+    /// `Authorization`, where the gateway's app tells it.
+    pub authorization: String,
 }
 
 impl Seen {
@@ -180,6 +195,7 @@ impl Seen {
                 "user" => &mut seen.user,
                 "email" => &mut seen.email,
                 "groups" => &mut seen.groups,
+                "authorization" => &mut seen.authorization,
                 _ => return None,
             };
             value.clone_into(field);
@@ -188,16 +204,26 @@ impl Seen {
     }
 }
 
-fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr], sign_in: &str) -> Result<String, Failure> {
-    let mut servers = String::new();
-    for replica in replicas {
-        writeln!(servers, "        server {replica};").expect("a string takes all");
-    }
+fn configuration(
+    kind: Kind,
+    place: Place,
+    replicas: &[SocketAddr],
+    checks: Option<SocketAddr>,
+    sign_in: &str,
+) -> Result<String, Failure> {
+    let servers = |addresses: &[SocketAddr]| {
+        let mut text = String::new();
+        for address in addresses {
+            writeln!(text, "        server {address};").expect("a string takes all");
+        }
+        text
+    };
     let block = if kind == Kind::Guide { printed_block()? } else { String::new() };
     let filled = kind
         .template()
         .replace("@BLOCK@", &block)
-        .replace("@SERVERS@", &servers)
+        .replace("@SERVERS@", &servers(replicas))
+        .replace("@CHECKS@", &servers(checks.as_ref().map_or(replicas, std::slice::from_ref)))
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
         .replace("@APP@", &place.app.to_string())

@@ -45,6 +45,9 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     let provider = provider::provider(settings, findings);
     let bearer = credentials::bearer(settings, provider.as_ref(), findings);
     let site = site::site(settings, bearer, findings);
+    if let (Some(http), Some(site)) = (&http, &site) {
+        headers::name_withheld(&site.headers, http.gateways.is_some(), findings);
+    }
     Some(Config {
         http: http?,
         cluster: cluster?,

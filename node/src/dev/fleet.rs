@@ -158,6 +158,7 @@ impl Recipe {
             format!("--http-address=127.0.0.1:{}", own.http),
             format!("--peer-address=127.0.0.1:{}", own.peer),
             format!("--admin-address=127.0.0.1:{}", own.admin),
+            format!("--auth-address=127.0.0.1:{}", own.auth),
             format!("--peers={}", peers.join(",")),
             format!("--self={}", own.peer_name()),
             format!("--data-dir={}", dir.join(&name).display()),

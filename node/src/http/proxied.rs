@@ -82,7 +82,7 @@ fn hand_on(request: &HttpRequest, worker: &Worker, route: &Route, session: Optio
         Route::NoSlash(slashed) => respond::moved(request, Destination::Slashed(slashed)),
         Route::Nothing => respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     };
-    respond::add_session(&mut response, session, &worker.service.site);
+    respond::add_session(&mut response, session, worker);
     response
 }
 

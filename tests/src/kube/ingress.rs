@@ -58,7 +58,6 @@ struct Sites {
     outside: Vec<Outside>,
     tls: Tls,
     listen: Ipv4Addr,
-    port: u16,
 }
 
 /// A running controller. Dropping it ends nginx.
@@ -88,8 +87,7 @@ impl Ingress {
         }
         // A host outside is its own server, whatever an example puts behind it.
         rules.retain(|rule| outside.iter().all(|outside| outside.host != rule.host));
-        let port = set.port(&"http".into())?;
-        let sites = Sites { rules, outside, tls, listen: namespace.address, port };
+        let sites = Sites { rules, outside, tls, listen: namespace.address };
         std::fs::create_dir_all(dir)?;
         let file = dir.join("nginx.conf");
         let first = endpoints.borrow_and_update().clone();

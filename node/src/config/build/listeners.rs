@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderName;
 use super::{Findings, Settings};
 use crate::config::ciphers::cipher_suite_names;
 use crate::config::structured::{PemPair, Structured};
-use crate::config::{HttpConfig, ListenAddress, PemSource, TlsConfig};
+use crate::config::{GatewaysConfig, HttpConfig, ListenAddress, PemSource, TlsConfig};
 
 /// The service listener.
 pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpConfig> {
@@ -21,13 +21,30 @@ pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpC
     if settings.flag("force_https") && !wants_tls(settings) {
         findings.problem("force_https", "needs tls_cert_file and tls_key_file; behind a gateway let that redirect");
     }
+    let gateways = gateways(settings, findings);
     Some(HttpConfig {
         address: address?,
+        gateways: gateways?,
         tls,
         force_https: settings.flag("force_https"),
         request_id_header: request_id_header(settings, findings)?,
         allow_query_semicolons: settings.flag("allow_query_semicolons"),
     })
+}
+
+/// The listener for gateways alone: with TLS where the service has it, unless the address says `http://`. The outer
+/// option is empty after a problem.
+#[expect(clippy::option_option, reason = "off and wrong are two things")]
+fn gateways(settings: &Settings, findings: &mut Findings) -> Option<Option<GatewaysConfig>> {
+    let Some(address) = optional("auth_address", settings, findings)? else { return Some(None) };
+    let raw = settings.text("auth_address");
+    let on_a_socket = matches!(address, ListenAddress::Unix { .. });
+    if raw.starts_with("https://") && !wants_tls(settings) {
+        findings.problem("auth_address", "says https, and the service has no certificate: give tls_cert_file");
+        return None;
+    }
+    let tls = wants_tls(settings) && !on_a_socket && !raw.starts_with("http://");
+    Some(Some(GatewaysConfig { address, tls }))
 }
 
 #[expect(clippy::option_option, reason = "none and wrong are two things")]
