@@ -1,7 +1,7 @@
 //! Through a real nginx, set up in each way that has a kind: whatever a client says its request was, no rule opens
 //! for it, and each rule opens for the request that it is there for. Behind a gateway of another kind none opens.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use conclave_tests::raw::{Heard, exchange};
 use conclave_tests::report::Scenario;
 use conclave_tests::spoofs::{self, INSIDER, OUTSIDER, Way};
 use conclave_tests::workdir::WorkDir;
-use conclave_tests::{Failure, http};
+use conclave_tests::{Failure, http, ports};
 use futures::stream::{self, StreamExt};
 
 /// nginx answers within its upstream's time; what is silent longer waits for more bytes.
@@ -284,6 +284,41 @@ async fn p9_a_another_gateway_opens_nothing() -> Result<(), Failure> {
         }
     }
     scenario.figure("requests, none of which reached the app", asked);
+    scenario.passed();
+    Ok(())
+}
+
+/// Promise P9: at the gateways' own listener a missing header closes its source, and the operator sees which.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p9_c_a_gateway_that_lacks_its_headers_is_closed() -> Result<(), Failure> {
+    let mut scenario = Scenario::begin("closed_gateway", 1, 1, "run");
+    let (dir, checks) = (WorkDir::fresh("closed_gateway"), ports::free_address());
+    let flags = [
+        Rule::Skip.flag(),
+        "--gateway=nginx".to_owned(),
+        "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
+        format!("--auth-address={checks}"),
+    ];
+    let service = Lone::start(&dir, &nobody(), &flags).await?;
+    let status = |from: IpAddr, to: SocketAddr, lines: &'static str| async move {
+        let request = format!("GET /oauth2/auth HTTP/1.1\r\nHost: auth.test\r\nConnection: close\r\n{lines}\r\n");
+        exchange(from, to, request.as_bytes(), PATIENCE).await.map(|heard| heard.statuses())
+    };
+    let whole = "X-Original-URL: http://app/open/x\r\nX-Original-Method: GET\r\nX-Real-IP: 203.0.113.9\r\n";
+    for turn in 0..LOOP {
+        assert_eq!(status(OUTSIDER, service.http, "").await?, [401], "turn {turn}");
+    }
+    assert_eq!(status(OUTSIDER, checks, whole).await?, [202], "the loop at the public port changed nothing");
+    assert_eq!(status(OUTSIDER, checks, "X-Real-IP: 203.0.113.9\r\n").await?, [401]);
+    for port in [checks, service.http] {
+        assert_eq!(status(OUTSIDER, port, whole).await?, [401], "closed, whatever a client wrote");
+        assert_eq!(status(INSIDER, port, whole).await?, [202], "another gateway");
+    }
+    let shown = http::client().get(format!("http://{}/status", service.admin)).send().await?.text().await?;
+    assert!(shown.contains(&format!("\"closed_gateways\":[\"{OUTSIDER}\"]")), "{shown}");
+    let log = std::fs::read_to_string(dir.join("conclave.log"))?;
+    let said: Vec<&str> = log.lines().filter(|line| line.contains("10 minutes after the last such check")).collect();
+    assert!(said.len() == 1 && said[0].contains(&OUTSIDER.to_string()), "{log}");
     scenario.passed();
     Ok(())
 }

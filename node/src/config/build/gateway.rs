@@ -85,7 +85,7 @@ fn say_whose_headers_count(config: &GatewayConfig, opening: &[&str], findings: &
 /// Says which rules this kind of gateway cannot open, and what could not be verified.
 fn say_what_opens(kind: Gateway, opening: &[&'static str], settings: &Settings, findings: &mut Findings) {
     match kind {
-        Gateway::Nginx if !opening.is_empty() => {
+        Gateway::Nginx if !opening.is_empty() && matches!(settings.text("auth_address"), "" | "-") => {
             let block = PLAIN_NGINX.split_whitespace().collect::<Vec<_>>().join(" ");
             let text = format!(
                 "{} open by headers that a plain nginx hands on as the client wrote them, unless its configuration \
@@ -158,6 +158,8 @@ mod tests {
             assert!(!text.contains("could not be verified"), "{text}");
         }
         assert!(!report_of(&["--gateway=nginx"]).contains("could not be verified"));
+        let apart = report_of(&["--gateway=nginx", "--skip-auth-route=^/open", "--auth-address=127.0.0.1:4183"]);
+        assert!(!apart.contains("could not be verified"), "checks there show it: {apart}");
     }
 
     #[test]
