@@ -6,8 +6,8 @@
 {{- if eq $gateway "" -}}
 gateway is not set: the original request is read from X-Forwarded-Proto, -Host and -Uri with --reverse-proxy, as
 oauth2-proxy does. Rules that open without a login (skip_auth_*, trusted_ips) need to know it for certain: set
-gateway=ingress-nginx, nginx (a plain one with the block of docs/operating.md), traefik or caddy. With envoy those on the
-URL open at upstreams: ["static://200"] only, with haproxy none does.
+gateway=ingress-nginx, nginx (a plain one with the block of docs/operating.md), traefik, caddy, haproxy (with the lines of
+that page) or envoy (rules on the URL and method alone, at upstreams: ["static://200"]).
 {{- else if eq $gateway "nginx" -}}
 For a plain nginx: the location of docs/operating.md, "Which gateway to set", whole. It sets each header that is read, and
 drops those that are not; nginx hands on a client's otherwise.

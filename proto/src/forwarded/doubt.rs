@@ -112,7 +112,11 @@ const fn foreign_remedy(configured: Gateway) -> &'static str {
             "if ingress-nginx stands in front, set gateway=ingress-nginx; if it is Caddy, a client wrote the header: \
              request_header -X-Original-* drops it"
         }
-        Gateway::Envoy | Gateway::Haproxy => {
+        Gateway::Haproxy => {
+            "if ingress-nginx stands in front, set gateway=ingress-nginx; if it is HAProxy, a client wrote the header: \
+             http-request del-header X-Original- -m beg drops it"
+        }
+        Gateway::Envoy => {
             "if another gateway stands in front, name it in gateway; otherwise a client wrote the header, and the \
              gateway should not hand it to the check"
         }
@@ -126,6 +130,7 @@ const fn missing_remedy(configured: Gateway) -> &'static str {
         Gateway::Traefik => {
             "with authRequestHeaders list X-Real-Ip there; otherwise name in gateway what stands in front"
         }
-        Gateway::None | Gateway::Caddy | Gateway::Envoy | Gateway::Haproxy => "name in gateway what stands in front",
+        Gateway::Haproxy => "set the headers as the lines for HAProxy in docs/operating.md do",
+        Gateway::None | Gateway::Caddy | Gateway::Envoy => "name in gateway what stands in front",
     }
 }
