@@ -103,8 +103,9 @@ pub struct OpeningFacts<'r> {
 pub struct OpeningUri<'r> {
     /// Path and query; begins with one slash.
     pub text: &'r str,
-    /// It came in a header: some other server resolves it, by rules of its own, so that whatever
-    /// may be read in two ways matches nothing.
+    /// Another server resolves it, by rules of its own, so that whatever two servers may read
+    /// differently matches nothing: it came in a header, goes to an upstream, or arrived by a gateway,
+    /// some kinds of which ask with the original path instead of a header.
     pub reported: bool,
 }
 
@@ -141,9 +142,21 @@ pub fn original_request<'r>(
     };
     request.client = client;
     request.opening.client = opening_client;
+    if let Some(uri) = &mut request.opening.uri {
+        uri.reported |= resolved_elsewhere(config, endpoint);
+    }
     let asks = matches!(endpoint, Endpoint::Auth);
     let notice = if asks && trusted { gateway::notice(config.gateway, headers) } else { None };
     Extracted { request, notice }
+}
+
+/// Whether a request's own path is another server's to resolve as well.
+fn resolved_elsewhere(config: &GatewayConfig, endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Auth | Endpoint::Proxied => true,
+        Endpoint::Static => config.reverse_proxy || config.gateway != Gateway::None,
+        Endpoint::Browser => false,
+    }
 }
 
 /// One request's headers and how far they count.
