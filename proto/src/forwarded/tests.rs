@@ -428,6 +428,12 @@ fn p9_b_a_check_without_its_gateways_header_opens_nothing() {
             let expected = expected.or(address.map(|always| Doubt::Missing(always.shown)));
             assert_eq!(doubt_of(&config, Arrival::GatewaysOnly, &pairs), expected, "{gateway:?} without {name}");
         }
+        // HAProxy writes an empty one for a request that has no path: not evidence, and nothing opens.
+        if let Some(first) = gateway.always().first() {
+            let blank = |(name, value)| (name, if name == first.name { "" } else { value });
+            let pairs: Vec<_> = whole.iter().copied().map(blank).collect();
+            assert_eq!(doubt_of(&config, Arrival::GatewaysOnly, &pairs), Some(Doubt::Empty(first.shown)));
+        }
         // One that cannot be read is there: a client can do that to it.
         let odd: Vec<_> = whole.iter().map(|(name, _)| (*name, "\u{1}")).collect();
         assert_eq!(doubt_of(&config, Arrival::GatewaysOnly, &odd), None, "{gateway:?}");
@@ -462,6 +468,7 @@ fn p9_c_a_missing_header_is_evidence_only_where_no_visitor_can_cause_it() {
     for (arrival, doubt, evidence) in [
         (Arrival::GatewaysOnly, Doubt::Missing("X-Original-URL"), true),
         (Arrival::GatewaysOnly, Doubt::Foreign("X-Forwarded-Uri"), false),
+        (Arrival::GatewaysOnly, Doubt::Empty("X-Original-URL"), false),
         (Arrival::Shared, Doubt::Missing("X-Original-URL"), false),
         (Arrival::Shared, Doubt::Foreign("X-Forwarded-Uri"), false),
     ] {
