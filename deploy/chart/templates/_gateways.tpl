@@ -11,8 +11,10 @@ only the words in capitals are the reader's.
 {{- if eq $gateway "" -}}
 gateway is not set: the original request is read from X-Forwarded-Proto, -Host and -Uri with --reverse-proxy, as
 oauth2-proxy does. Rules that open without a login (skip_auth_*, trusted_ips) need to know it for certain: set
-gateway=nginx with ingress-nginx or another nginx that sets X-Original-URL itself, else traefik, caddy, envoy or haproxy.
+gateway=ingress-nginx, nginx, traefik, caddy, haproxy or envoy (rules on the URL and method alone).
 {{- else if eq $gateway "nginx" -}}
+{{- include "oauth2-proxy.notes.nginx" $facts -}}
+{{- else if eq $gateway "ingress-nginx" -}}
 {{- include "oauth2-proxy.notes.ingress-nginx" $facts -}}
 {{- else if eq $gateway "traefik" -}}
 {{- include "oauth2-proxy.notes.traefik" $facts -}}
@@ -47,6 +49,58 @@ nginx.ingress.kubernetes.io/auth-response-headers: {{ join "," .names | quote }}
 ```
 nginx takes a client's copies of the headers named there away. Leave auth-keepalive and auth-cache-key unset: the first lets
 only status 200 pass, the second hides sign-outs.
+{{- end -}}
+
+{{- define "oauth2-proxy.notes.nginx" -}}
+For a plain nginx. In the values of this release:
+```yaml values
+extraArgs:
+  set-xauthrequest: "true"
+```
+In the server block of each app, whose address is APP (nginx drops headers with underscores by itself):
+```nginx
+location /oauth2/ {
+    proxy_pass http://{{ .service }};
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+}
+location = /oauth2/auth {
+    internal;
+    proxy_pass {{ .url }};
+    proxy_pass_request_body off;
+    proxy_set_header Content-Length "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+    proxy_set_header X-Original-Method $request_method;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-Method "";
+    proxy_set_header X-Forwarded-Uri "";
+}
+location @login {
+    rewrite ^ /oauth2/start? break;
+    proxy_pass http://{{ .service }};
+    proxy_method GET;
+    proxy_pass_request_body off;
+    proxy_set_header Content-Length "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Auth-Request-Redirect $request_uri;
+}
+location / {
+    auth_request /oauth2/auth;
+    error_page 401 = @login;
+{{- range .names }}
+{{- $variable := . | lower | replace "-" "_" }}
+    auth_request_set $conclave_{{ $variable }} $upstream_http_{{ $variable }};
+    proxy_set_header {{ . }} $conclave_{{ $variable }};
+{{- end }}
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_pass http://APP;
+}
+```
 {{- end -}}
 
 {{- define "oauth2-proxy.notes.traefik" -}}
@@ -262,8 +316,11 @@ config-frontend-early: |
   http-request del-header _ -m sub
   http-request del-header X-Auth-Request- -m beg
   http-request del-header X-Original- -m beg
-  http-request del-header X-Forwarded- -m beg
+  http-request set-header X-Forwarded-Method %[method]
   http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+  http-request set-header X-Forwarded-Host %[req.hdr(Host)]
+  http-request set-header X-Forwarded-Uri %[pathq]
+  http-request set-header X-Real-IP %[src]
 ```
 As annotations on each Ingress to protect:
 ```yaml annotations
@@ -272,5 +329,4 @@ haproxy-ingress.github.io/auth-signin: "https://AUTH-HOST-AND-PORT/oauth2/start?
 haproxy-ingress.github.io/auth-headers-succeed: {{ join "," .names | quote }}
 ```
 With auth-signin the controller sends every request that may not pass to the login, those that a rule refuses (403) too.
-Rules that open without a login by URL, method or address do not count with gateway=haproxy.
 {{- end -}}

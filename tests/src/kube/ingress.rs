@@ -62,7 +62,6 @@ struct Sites {
     outside: Vec<Outside>,
     tls: Tls,
     listen: SocketAddr,
-    port: u16,
     /// Behind every Service but the set's; nginx itself echoes where none is given.
     app: Option<SocketAddr>,
 }
@@ -94,9 +93,8 @@ impl Ingress {
         }
         // A host outside is its own server, whatever an example puts behind it.
         rules.retain(|rule| outside.iter().all(|outside| outside.host != rule.host));
-        let port = set.port(&"http".into())?;
         let listen = SocketAddr::from((namespace.address, HTTPS));
-        let sites = Sites { rules, outside, tls, listen, port, app: None };
+        let sites = Sites { rules, outside, tls, listen, app: None };
         std::fs::create_dir_all(dir)?;
         let file = dir.join("nginx.conf");
         let first = endpoints.borrow_and_update().clone();
@@ -141,7 +139,7 @@ impl Ingress {
 /// nginx.conf for the Ingress objects of a render and one more, over one endpoint, with an app of one's own.
 pub fn over_one_endpoint(
     (checked, protected): (&Checked, &Value),
-    endpoint: (Ipv4Addr, u16),
+    endpoint: Ipv4Addr,
     (listen, tls): (SocketAddr, Tls),
     app: SocketAddr,
 ) -> Result<String, Failure> {
@@ -150,8 +148,8 @@ pub fn over_one_endpoint(
     for object in checked.kind("Ingress").chain([protected]) {
         rules.extend(rules_of(object, checked, &set)?);
     }
-    let sites = Sites { rules, outside: Vec::new(), tls, listen, port: endpoint.1, app: Some(app) };
-    Ok(configuration(&sites, &BTreeMap::from([(0, endpoint.0)])))
+    let sites = Sites { rules, outside: Vec::new(), tls, listen, app: Some(app) };
+    Ok(configuration(&sites, &BTreeMap::from([(0, endpoint)])))
 }
 
 impl Drop for Ingress {

@@ -16,12 +16,18 @@ use crate::{Failure, ports, repository};
 /// A gateway listens within this time.
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
 
+/// The Service's port, and the pods'.
+const SERVICE_PORT: u16 = 80;
+const PODS_PORT: u16 = 4180;
+
 /// Where the app of a note runs.
 const APP: (&str, &str) = ("apps", "app");
 
 /// A kind of gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
+    /// nginx.
+    Nginx,
     /// nginx as ingress-nginx configures it.
     IngressNginx,
     /// Traefik, with a Kubernetes API that holds the note's objects.
@@ -52,13 +58,14 @@ impl From<Process> for Running {
 
 impl Front {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::IngressNginx, Self::Traefik, Self::OldCaddy, Self::Caddy, Self::Haproxy, Self::Envoy];
+    pub const ALL: [Self; 7] =
+        [Self::Nginx, Self::IngressNginx, Self::Traefik, Self::OldCaddy, Self::Caddy, Self::Haproxy, Self::Envoy];
 
     /// The value `gateway` whose note it is.
     pub const fn gateway(self) -> &'static str {
         match self {
-            Self::IngressNginx => "nginx",
+            Self::Nginx => "nginx",
+            Self::IngressNginx => "ingress-nginx",
             Self::Traefik => "traefik",
             Self::OldCaddy | Self::Caddy => "caddy",
             Self::Haproxy => "haproxy",
@@ -70,19 +77,16 @@ impl Front {
     pub const fn login_host(self) -> &'static str {
         match self {
             Self::IngressNginx | Self::Haproxy => AUTH_HOST,
-            Self::Traefik | Self::OldCaddy | Self::Caddy | Self::Envoy => APP_HOST,
+            Self::Nginx | Self::Traefik | Self::OldCaddy | Self::Caddy | Self::Envoy => APP_HOST,
         }
-    }
-
-    /// Whether rules on URLs open through it: what HAProxy reports is written in each configuration anew.
-    pub fn opens(self) -> bool {
-        self != Self::Haproxy
     }
 
     /// Name of the stand's directory, and how browsers come.
     pub fn plan(self, name: &str) -> Plan<'_> {
         let scheme = if self == Self::Envoy { "http" } else { "https" };
-        Plan { name, gateway: self.gateway(), scheme, login_host: self.login_host() }
+        // ingress-nginx asks the pods themselves, at the port that the Service leads to.
+        let port = if self == Self::IngressNginx { PODS_PORT } else { SERVICE_PORT };
+        Plan { name, gateway: self.gateway(), scheme, login_host: self.login_host(), port }
     }
 
     /// The words that the note leaves to its reader, longer ones first.
@@ -101,7 +105,7 @@ impl Front {
                 owned("APP-NAMESPACE", APP.0),
                 owned("APP", APP.1),
             ],
-            Self::OldCaddy | Self::Caddy => vec![("APP", app.to_string())],
+            Self::Nginx | Self::OldCaddy | Self::Caddy => vec![("APP", app.to_string())],
             Self::Envoy => vec![
                 owned("APP-HOST", APP_HOST),
                 owned("APP-NAMESPACE", APP.0),
@@ -120,6 +124,7 @@ impl Front {
             Ok::<_, Failure>(Running::from(process))
         };
         match self {
+            Self::Nginx => listening(nginx(stand)?).await,
             Self::IngressNginx => listening(ingress_nginx(stand)?).await,
             Self::OldCaddy => listening(caddy(stand, "caddy-2.10")?).await,
             Self::Caddy => listening(caddy(stand, "caddy")?).await,
@@ -154,7 +159,21 @@ fn ingress_nginx(stand: &Stand) -> Result<Process, Failure> {
         "spec": {"rules": [{"host": APP_HOST, "http": {"paths": [path]}}]},
     });
     let listen = (stand.gateway, stand.tls.clone());
-    let text = over_one_endpoint((&stand.release, &app), stand.endpoint(), listen, stand.app)?;
+    let text = over_one_endpoint((&stand.release, &app), stand.endpoint().0, listen, stand.app)?;
+    run_nginx(stand, &text)
+}
+
+fn nginx(stand: &Stand) -> Result<Process, Failure> {
+    let text = include_str!("nginx.conf")
+        .replace("@LISTEN@", &stand.gateway.to_string())
+        .replace("@HOST@", APP_HOST)
+        .replace("@CERTIFICATE@", &stand.tls.certificate.display().to_string())
+        .replace("@KEY@", &stand.tls.key.display().to_string())
+        .replace("@NOTE@", stand.note.block("nginx")?);
+    run_nginx(stand, &text)
+}
+
+fn run_nginx(stand: &Stand, text: &str) -> Result<Process, Failure> {
     let home = stand.dir.sub("nginx");
     std::fs::write(home.join("nginx.conf"), text)?;
     let prefix = format!("{}/", home.display());

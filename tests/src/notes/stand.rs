@@ -27,8 +27,11 @@ pub const AUTH_HOST: &str = "auth.example.test";
 /// What both hosts share.
 pub const DOMAIN: &str = "example.test";
 
-/// The Service's name and port inside a cluster, as notes print them.
-const SERVICE: (&str, u16) = ("oauth2-proxy.auth.svc.cluster.local", 80);
+/// The Services' names inside a cluster, as notes print them: of browsers, and of gateways.
+const SERVICES: [&str; 2] = ["oauth2-proxy.auth.svc.cluster.local", "oauth2-proxy-auth.auth.svc.cluster.local"];
+
+/// Port of the Service of gateways, and of the listener behind it.
+const AUTH_PORT: u16 = 4183;
 
 /// Everything but the gateway. Fields are dropped in this order.
 #[derive(Debug)]
@@ -65,6 +68,8 @@ pub struct Plan<'p> {
     pub scheme: &'static str,
     /// The host at which people log in.
     pub login_host: &'p str,
+    /// Port of the service's public listener.
+    pub port: u16,
 }
 
 impl Stand {
@@ -88,12 +93,13 @@ impl Stand {
         std::fs::write(&rendered, helm::template(&[&values], &["--set", &gateway_set])?)?;
         let release = helm::check(&rendered)?;
         let mut flags = flags(&helm::read_yaml(note.block("yaml values")?)?[0])?;
-        flags.extend([format!("--gateway={}", plan.gateway), "--skip-auth-route=^/open/".to_owned()]);
         let address = own_loopback();
-        let service = SocketAddr::from((address, SERVICE.1));
+        flags.extend([format!("--gateway={}", plan.gateway), "--skip-auth-route=^/open/".to_owned()]);
+        flags.push(format!("--auth-address={address}:{AUTH_PORT}"));
+        let service = SocketAddr::from((address, plan.port));
         let service = Lone::start_at(service, &dir, &provider.registration(), &flags).await?;
         let hosts = dir.join("hosts");
-        std::fs::write(&hosts, format!("127.0.0.1 localhost\n{address} {}\n", SERVICE.0))?;
+        std::fs::write(&hosts, format!("127.0.0.1 localhost\n{address} {}\n", SERVICES.join(" ")))?;
         let issued = rcgen::generate_simple_self_signed([APP_HOST, AUTH_HOST].map(str::to_owned))?;
         let tls = Tls { certificate: dir.join("tls.pem"), key: dir.join("tls.key") };
         std::fs::write(&tls.certificate, issued.cert.pem())?;
@@ -103,7 +109,7 @@ impl Stand {
         Ok(Self { service, release, note, gateway, app, tls, dir, certificate, scheme, hosts, _app, _provider })
     }
 
-    /// Starts a program that finds the Service's name as programs in a cluster do.
+    /// Starts a program that finds the Services' names as programs in a cluster do.
     pub fn start_program(&self, name: &str, program: &[String]) -> Result<Process, Failure> {
         let script = "mount --bind \"$0\" /etc/hosts && exec \"$@\"";
         let mut args = ["--mount", "--propagation", "private", "sh", "-c", script].map(str::to_owned).to_vec();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use super::rules::{OWN_ADDRESS, Rule};
+use super::rules::{Backend, Rule};
 use super::{STATUS_PORT, Sites, told};
 
 /// Where the app behind every other Service listens, inside the controller's namespace, if none is given.
@@ -18,10 +18,10 @@ pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>
         .replace("@APP@", &sites.app.map_or_else(|| APP.to_owned(), |app| app.to_string()))
         .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen.ip()))
         .replace("@ENDPOINTS@", &told(endpoints));
-    if !endpoints.is_empty() {
-        text += "    upstream conclave {\n        zone conclave 64k;\n";
+    for port in ports(sites).into_iter().filter(|_| !endpoints.is_empty()) {
+        write!(text, "    upstream {0} {{\n        zone {0} 64k;\n", upstream(port)).expect("a string takes all");
         for address in endpoints.values() {
-            writeln!(text, "        server {address}:{} max_fails=0;", sites.port).expect("a string takes all");
+            writeln!(text, "        server {address}:{port} max_fails=0;").expect("a string takes all");
         }
         text += "    }\n";
     }
@@ -42,6 +42,21 @@ pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>
     text + "}\n"
 }
 
+/// The pods' ports that something leads to.
+fn ports(sites: &Sites) -> BTreeSet<u16> {
+    let behind = |rule: &Rule| match rule.backend {
+        Backend::Pods(port) => Some(port),
+        Backend::Nowhere | Backend::App => None,
+    };
+    let asked = |rule: &Rule| rule.auth.as_ref().and_then(|auth| auth.pods);
+    sites.rules.iter().flat_map(|rule| [behind(rule), asked(rule)]).flatten().collect()
+}
+
+/// What the pods at one port are called.
+fn upstream(port: u16) -> String {
+    format!("conclave_{port}")
+}
+
 fn server(sites: &Sites, host: &str, locations: &str) -> String {
     include_str!("server.conf")
         .replace("@LISTEN@", &sites.listen.to_string())
@@ -53,12 +68,16 @@ fn server(sites: &Sites, host: &str, locations: &str) -> String {
 }
 
 fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
-    let target = if rule.is_ours { "http://conclave" } else { "http://app" };
-    if is_empty && (rule.is_ours || rule.auth.is_some()) {
+    let (target, needs_pods) = match rule.backend {
+        Backend::Pods(port) => (format!("http://{}", upstream(port)), true),
+        Backend::App => ("http://app".to_owned(), rule.auth.is_some()),
+        Backend::Nowhere => (String::new(), true),
+    };
+    if rule.backend == Backend::Nowhere || is_empty && needs_pods {
         return format!("        location {} {{ return 503; }}\n", rule.path);
     }
     let Some(auth) = &rule.auth else {
-        return include_str!("backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", target);
+        return include_str!("backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", &target);
     };
     let mut headers = String::new();
     for (index, name) in auth.response_headers.iter().enumerate() {
@@ -67,11 +86,13 @@ fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
             .expect("a string");
         writeln!(headers, "            proxy_set_header '{name}' $authHeader{index};").expect("a string takes all");
     }
+    let asked =
+        auth.pods.map_or_else(|| format!("https://{}", sites.listen), |port| format!("http://{}", upstream(port)));
     include_str!("protected.conf")
         .replace("@PATH@", &rule.path)
-        .replace("@TARGET@", target)
+        .replace("@TARGET@", &target)
         .replace("@AUTH_HOST@", &auth.host)
-        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.ip().to_string()))
+        .replace("@AUTH_TARGET@", &asked)
         .replace("@AUTH_PATH@", &auth.path)
         .replace("@SIGNIN@", &auth.signin)
         .replace("@HEADERS@", &headers)
