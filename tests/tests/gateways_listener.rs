@@ -29,11 +29,12 @@ const PATHS: [&str; 9] = [
     "/oauth2/auth?allowed_groups=alice",
     "/oauth2/userinfo",
     "/oauth2/start",
-    "/oauth2/sign_in",
     "/oauth2/callback?code=x&state=y",
     "/oauth2/nothing",
     "/open/x",
     "/page",
+    // It ends the session.
+    "/oauth2/sign_in",
 ];
 
 /// Whether the secret is in an answer, in the clear or within Basic credentials.
