@@ -250,7 +250,7 @@ fn say_notices(config: &Config) {
     for notice in &config.notices {
         match notice.level {
             NoticeLevel::Info => info!("{notice}"),
-            NoticeLevel::Warning => warn!("{notice}"),
+            NoticeLevel::Warning | NoticeLevel::WithoutEffect => warn!("{notice}"),
         }
     }
     if let DataDir::Temporary { wanted, why, .. } = &config.cluster.data_dir {

@@ -540,6 +540,8 @@ pub enum NoticeLevel {
     Info,
     /// Something to look at.
     Warning,
+    /// The option changes nothing, as another one is set.
+    WithoutEffect,
 }
 
 impl fmt::Display for Notice {

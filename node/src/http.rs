@@ -13,7 +13,7 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
-use conclave_proto::forwarded::{Arrival, GatewayConfig, GatewayNotice};
+use conclave_proto::forwarded::{Arrival, GatewayConfig};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::policy::{AuthenticatedEmails, Policy};
 use conclave_proto::time::{Clock, Entropy};
@@ -35,6 +35,7 @@ pub mod callback;
 pub mod chain;
 pub mod check;
 pub mod extract;
+mod gateway_watch;
 pub mod health;
 mod latest;
 mod local_sign_in;
@@ -60,6 +61,7 @@ pub mod userinfo;
 
 use backend_logout::BackendLogout;
 use chain::Bearer;
+use gateway_watch::GatewayWatch;
 use latest::Latest;
 use problem::Problem;
 use request_log::RequestLog;
@@ -106,8 +108,9 @@ pub struct Service {
     pub(crate) request_log: Option<RequestLog>,
     /// Where log lines go.
     pub lines: Lines,
+    /// What checks have shown about the gateways.
+    pub(crate) gateways: GatewayWatch,
     draining: AtomicBool,
-    notice_given: AtomicBool,
     withheld_said: AtomicBool,
 }
 
@@ -160,8 +163,8 @@ impl Service {
             local,
             policy: watch::Sender::new(policy),
             runtime: parts.runtime,
+            gateways: GatewayWatch::new(),
             draining: AtomicBool::new(false),
-            notice_given: AtomicBool::new(false),
             withheld_said: AtomicBool::new(false),
         }
     }
@@ -229,6 +232,7 @@ impl Service {
             opened_bytes: self.opened.bytes(),
             provider: self.provider.id(),
             provider_ready: self.provider.ready(),
+            closed_gateways: self.gateways.closed().len(),
             disk_free: disk.ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         });
     }
@@ -237,13 +241,6 @@ impl Service {
     pub fn not_ready(&self) -> Problem {
         let reasons = self.unready_reasons();
         Problem::NotReady(if reasons.is_empty() { "it has just started".to_owned() } else { reasons.join("; ") })
-    }
-
-    /// Says once that a trusted proxy sends another kind's headers.
-    pub fn notice_once(&self, notice: &GatewayNotice) {
-        if !self.notice_given.swap(true, Ordering::Relaxed) {
-            tracing::warn!("{notice}");
-        }
     }
 
     /// Says once that an answer on the public port left secrets out, which a gateway that asks there misses.

@@ -75,7 +75,7 @@ async fn gateways_listener() -> Result<(), Failure> {
         "--set-xauthrequest=true".to_owned(),
         "--set-basic-auth=true".to_owned(),
         format!("--basic-auth-password={SECRET}"),
-        "--gateway=nginx".to_owned(),
+        "--gateway=ingress-nginx".to_owned(),
         "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
         "--skip-auth-route=GET=^/open/".to_owned(),
         format!("--auth-address={checks}"),

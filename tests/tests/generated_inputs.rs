@@ -197,7 +197,6 @@ impl Lines {
 }
 
 fn gateways() -> Result<Vec<GatewayConfig>, Failure> {
-    let kinds = [Gateway::None, Gateway::Nginx, Gateway::Traefik, Gateway::Caddy, Gateway::Envoy, Gateway::Haproxy];
     let trusted = TrustedProxies::parse(&["127.0.0.1"])?;
     let config = |gateway, address: &str| GatewayConfig {
         gateway,
@@ -205,7 +204,7 @@ fn gateways() -> Result<Vec<GatewayConfig>, Failure> {
         trusted: trusted.clone(),
         real_client_ip_header: address.to_owned(),
     };
-    let known = kinds.into_iter().map(|kind| config(kind, "x-forwarded-for"));
+    let known = Gateway::ALL.into_iter().map(|kind| config(kind, "x-forwarded-for"));
     Ok(known.chain([config(Gateway::None, "x-real-ip")]).collect())
 }
 
@@ -270,7 +269,7 @@ fn read_request(configs: &[GatewayConfig], rules: &OpeningRules, block: &[u8], s
         }
         let _ = rules.open(&request.opening);
         told |= request.client.is_some() || request.opening.uri.is_some_and(|uri| uri.reported);
-        for target in default_targets(config, &peer, own, &lines, "/oauth2") {
+        for target in default_targets(config, &peer, other, own, &lines, "/oauth2") {
             let _ = ReturnTo::parse(&target, &AllowedHosts::default());
         }
         let by_stranger = original_request(config, &stranger, Endpoint::Auth, own, &lines).request;

@@ -6,8 +6,12 @@
 {{- if eq $gateway "" -}}
 gateway is not set: the original request is read from X-Forwarded-Proto, -Host and -Uri with --reverse-proxy, as
 oauth2-proxy does. Rules that open without a login (skip_auth_*, trusted_ips) need to know it for certain: set
-gateway=nginx with ingress-nginx or another nginx that sets X-Original-URL itself, else traefik, caddy, envoy or haproxy.
+gateway=ingress-nginx, nginx (a plain one with the block of docs/operating.md), traefik or caddy. With envoy those on the
+URL open at upstreams: ["static://200"] only, with haproxy none does.
 {{- else if eq $gateway "nginx" -}}
+For a plain nginx: the location of docs/operating.md, "Which gateway to set", whole. It sets each header that is read, and
+drops those that are not; nginx hands on a client's otherwise.
+{{- else if eq $gateway "ingress-nginx" -}}
 Annotations for ingress-nginx, on each Ingress to protect:
   nginx.ingress.kubernetes.io/auth-url: {{ $url | quote }}
   nginx.ingress.kubernetes.io/auth-signin: "https://AUTH-HOST/oauth2/start?rd=https://$host$escaped_request_uri"

@@ -6,8 +6,8 @@
 {{- if or .Values.cluster.tls.existingSecret .Values.cluster.tls.certManager -}}
 {{- fail "cluster.tls with certificates of your own is not built yet. Leave it empty: the replicas mint theirs from the cookie secret, and the traffic between them is always mutual TLS." -}}
 {{- end -}}
-{{- if not (has .Values.gateway (list "" "nginx" "traefik" "caddy" "envoy" "haproxy")) -}}
-{{- fail (printf "gateway %q is not known: set nginx (also for ingress-nginx), traefik, caddy, envoy or haproxy, or leave it empty to read the headers that oauth2-proxy reads." .Values.gateway) -}}
+{{- if not (has .Values.gateway (list "" "ingress-nginx" "nginx" "traefik" "caddy" "envoy" "haproxy")) -}}
+{{- fail (printf "gateway %q is not known: set ingress-nginx, nginx (a plain one with the block of the operating guide), traefik, caddy, envoy or haproxy, or leave it empty to read the headers that oauth2-proxy reads." .Values.gateway) -}}
 {{- end -}}
 {{- if or (lt (int .Values.replicaCount) 1) (gt (int .Values.replicaCount) 9) -}}
 {{- fail (printf "replicaCount %v: set 1, 3, 5, 7 or 9. Three survive the loss of one, five of two; every replica holds all sessions." .Values.replicaCount) -}}

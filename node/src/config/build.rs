@@ -3,6 +3,7 @@
 mod cluster;
 mod cookies;
 mod credentials;
+mod gateway;
 mod headers;
 mod listeners;
 mod logging;
@@ -38,7 +39,7 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     let metrics_address = listeners::optional("metrics_address", settings, findings);
     let metrics_tls = listeners::metrics_tls(settings, findings);
     let cluster = cluster::cluster(settings, findings);
-    let gateway = listeners::gateway(settings, findings);
+    let gateway = gateway::gateway(settings, findings);
     let logging = logging::logging(settings, findings);
     let drain_delay = span("drain_delay", Ttl::ZERO, MAX_DRAIN_DELAY, settings, findings);
     let provider = provider::provider(settings, findings);

@@ -123,6 +123,7 @@ pub struct Visit<'r> {
     /// What the original request was.
     pub original: OriginalRequest<'r>,
     peer: PeerAddress,
+    endpoint: Endpoint,
     own: OwnRequest<'r>,
     headers: &'r Headers<'r>,
 }
@@ -130,9 +131,19 @@ pub struct Visit<'r> {
 impl<'r> Visit<'r> {
     /// Reads a request to a page of ours.
     pub fn read(request: &'r HttpRequest, headers: &'r Headers<'r>, gateway: &GatewayConfig) -> Self {
+        Self::read_at(Endpoint::Browser, request, headers, gateway)
+    }
+
+    /// Reads a request that a browser made at this kind of endpoint, or that a gateway asks about there.
+    pub fn read_at(
+        endpoint: Endpoint,
+        request: &'r HttpRequest,
+        headers: &'r Headers<'r>,
+        gateway: &GatewayConfig,
+    ) -> Self {
         let (peer, own) = (peer(request), own(request));
-        let original = original_request(gateway, &peer, Endpoint::Browser, own, headers).request;
-        Self { original, peer, own, headers }
+        let original = original_request(gateway, &peer, endpoint, own, headers).request;
+        Self { original, peer, endpoint, own, headers }
     }
 
     /// Host with port as the browser named it; empty if it named none.
@@ -150,7 +161,7 @@ impl<'r> Visit<'r> {
     pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, hosts: &AllowedHosts, prefix: &str) -> ReturnTo {
         let header =
             self.headers.0.get("x-auth-request-redirect").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, prefix);
+        let defaults = default_targets(gateway, &self.peer, self.endpoint, self.own, self.headers, prefix);
         let candidates = named.into_iter().chain(header).chain(defaults.iter().map(String::as_str));
         ReturnTo::first_of(candidates, hosts)
     }

@@ -62,11 +62,11 @@ pub async fn proxied(request: HttpRequest, worker: web::Data<Worker>) -> HttpRes
             if wants_json(&request, &worker, endpoint) {
                 return respond::json_error(StatusCode::SERVICE_UNAVAILABLE);
             }
-            respond::problem_page(&worker, &why.into(), own_target(&request, &worker).as_str())
+            respond::problem_page(&worker, &why.into(), own_target(&request, &worker, endpoint).as_str())
         }
         Verdict::Forbid(session, reason) => {
             audit::check_forbidden(&asker(), session.map(|opened| &opened.identity), &reason);
-            refuse(&request, &worker, reason)
+            refuse(&request, &worker, endpoint, reason)
         }
     }
 }
@@ -97,13 +97,13 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
         return start::refuse_background();
     }
     let headers = Headers(request.headers());
-    let visit = Visit::read(request, &headers, service.gateway());
+    let visit = Visit::read_at(endpoint, request, &headers, service.gateway());
     // A posted form is the application's: only the query may name a target.
     let parameters = match Parameters::of_query(request) {
         Ok(parameters) => parameters,
         Err(invalid) => {
             let problem = if skip_page { invalid.into() } else { Problem::UnparsableOutside(invalid) };
-            return respond::failure(request, worker, WHAT, &problem, own_target(request, worker).as_str());
+            return respond::failure(request, worker, WHAT, &problem, own_target(request, worker, endpoint).as_str());
         }
     };
     let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
@@ -140,7 +140,7 @@ fn accepts_json(request: &HttpRequest) -> bool {
 
 /// 403: a constraint of the query is the gateway's affair and gets plain text; a rule of the site
 /// gets a page that names it.
-fn refuse(request: &HttpRequest, worker: &Worker, reason: DenyReason) -> HttpResponse {
+fn refuse(request: &HttpRequest, worker: &Worker, endpoint: Endpoint, reason: DenyReason) -> HttpResponse {
     match reason {
         DenyReason::QueryGroup { .. }
         | DenyReason::QueryEmail
@@ -151,16 +151,16 @@ fn refuse(request: &HttpRequest, worker: &Worker, reason: DenyReason) -> HttpRes
             if worker.service.site.config().force_json_errors {
                 return respond::json_error(StatusCode::FORBIDDEN);
             }
-            let target = own_target(request, worker);
+            let target = own_target(request, worker, endpoint);
             respond::problem_page(worker, &Problem::NotAllowed(reason), target.as_str())
         }
     }
 }
 
 /// Where "go back" leads: to the page that was asked for.
-fn own_target(request: &HttpRequest, worker: &Worker) -> ReturnTo {
+fn own_target(request: &HttpRequest, worker: &Worker, endpoint: Endpoint) -> ReturnTo {
     let service = &worker.service;
     let headers = Headers(request.headers());
-    let visit = Visit::read(request, &headers, service.gateway());
+    let visit = Visit::read_at(endpoint, request, &headers, service.gateway());
     visit.target(None, service.gateway(), service.site.hosts(), service.site.prefix())
 }

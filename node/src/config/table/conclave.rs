@@ -20,8 +20,8 @@ pub(super) const ROWS: &[Opt] = &[
          secrets of header rules. \"-\" or empty = off",
     ),
     Opt::conclave("gateway", "gateway", Text, "").help(
-        "Kind of gateway in front: nginx, traefik, caddy, envoy or haproxy; says which headers name the original \
-         request. Empty = as oauth2-proxy",
+        "Kind of gateway in front: ingress-nginx, nginx (a plain one with the block of docs/operating.md), traefik, \
+         caddy, envoy or haproxy; says which headers name the original request. Empty = as oauth2-proxy",
     ),
     Opt::conclave("max_staleness", "max-staleness", Duration, "1m").help(
         "Longest time a replica without a leader goes on answering for sessions; after a sign-out no replica allows \

@@ -93,7 +93,7 @@ async fn hold_secrets(bench: &Bench, name: &str) {
     assert!(allowed > 4, "a person's own claims are told all the same");
     let mut again = Browser::default();
     again.log_in(&public, "alice", "/").await;
-    let whole = again.get(&gateways, "/oauth2/auth").await;
+    let whole = again.send(&gateways, about_the_open_page("/oauth2/auth")).await;
     assert!(leaks(&whole) && whole.header(name).is_some(), "the gateways' port tells it: {whole:?}");
     for (uri, seen) in answers(&gateways, &nobody).await {
         let by_token = seen.header("x-auth-request-user") == Some("robot");
@@ -103,7 +103,7 @@ async fn hold_secrets(bench: &Bench, name: &str) {
 
 #[actix_web::test]
 async fn secrets_public_port_tells_none_and_no_port_does_without_a_session() {
-    let open = ["--gateway=nginx", "--trusted-proxy-ip=127.0.0.1", "--skip-auth-route=^/open/"];
+    let open = ["--gateway=ingress-nginx", "--trusted-proxy-ip=127.0.0.1", "--skip-auth-route=^/open/"];
     let mut flags = vec!["--set-basic-auth=true", "--basic-auth-password=hunter2", "--skip-jwt-bearer-tokens=true"];
     flags.extend(open);
     for upstream in ["--upstream=static://202", "--upstream=http://127.0.0.1:1"] {
