@@ -126,7 +126,7 @@ async fn policy_holds(stage: &Stage, are_gateways_named: bool) -> Result<usize, 
 
 /// With `ingress.exposeAuth=false` nobody asks the check through nginx, in whatever spelling, while the paths beside it
 /// are open.
-async fn check_is_closed(stage: &Stage, robot: &Robot) -> Result<(), Failure> {
+async fn check_is_closed(robot: &Robot) -> Result<(), Failure> {
     for path in ["/oauth2/auth", "/oauth2/auth?x=1", "/oauth2/%61uth", "/oauth2//auth", "/oauth2/x/../auth"] {
         let answer = robot.clone().get(&auth_page(path)).await?;
         assert_eq!(answer.status, 503, "{path}: {}", answer.body);
@@ -172,7 +172,7 @@ async fn rendered_set() -> Result<(), Failure> {
     took(&mut scenario, "install");
     let (robots, logins) = log_in(&stage).await?;
     all_known(&stage, &logins, "logging in").await?;
-    check_is_closed(&stage, &robots[0]).await?;
+    check_is_closed(&robots[0]).await?;
     let port = stage.set.manifest()?.port(&"http".into())?;
     let (counts, known) = (Arc::new(Counts::default()), stage.ingress.known.clone());
     let mut watching: Vec<JoinHandle<()>> =
