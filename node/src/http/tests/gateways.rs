@@ -22,7 +22,6 @@ const PATHS: [&str; 13] = [
     "/oauth2/auth?allowed_groups=alice",
     "/oauth2/userinfo",
     "/oauth2/start",
-    "/oauth2/sign_in",
     "/oauth2/callback",
     "/oauth2/callback?code=x&state=y",
     "/page",
@@ -30,6 +29,8 @@ const PATHS: [&str; 13] = [
     "//page",
     "/ping",
     "/ready",
+    // These end the session.
+    "/oauth2/sign_in",
     "/oauth2/sign_out",
 ];
 
@@ -60,7 +61,7 @@ where
 {
     let mut all = Vec::new();
     for uri in PATHS {
-        // Each with the cookies as they were: the pages about signing in and out end the session.
+        // Each with the cookies as they were.
         all.push((uri, browser.clone().send(app, about_the_open_page(uri)).await));
         if uri.contains("sign_") {
             continue;
