@@ -248,9 +248,12 @@ impl Node {
 
 fn say_notices(config: &Config) {
     for notice in &config.notices {
-        match notice.level {
-            NoticeLevel::Info => info!("{notice}"),
-            NoticeLevel::Warning | NoticeLevel::WithoutEffect => warn!("{notice}"),
+        // Lines to copy come one a line, as the configuration that they are for has them.
+        for line in notice.to_string().lines() {
+            match notice.level {
+                NoticeLevel::Info => info!("{line}"),
+                NoticeLevel::Warning | NoticeLevel::WithoutEffect => warn!("{line}"),
+            }
         }
     }
     if let DataDir::Temporary { wanted, why, .. } = &config.cluster.data_dir {

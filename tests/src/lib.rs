@@ -21,6 +21,7 @@ pub mod login;
 pub mod lone;
 pub mod moving;
 pub mod mutate;
+pub mod notes;
 pub mod old_proxy;
 pub mod ports;
 pub mod process;

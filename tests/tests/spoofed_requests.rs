@@ -291,7 +291,7 @@ async fn p9_a_another_gateway_opens_nothing() -> Result<(), Failure> {
 /// Promise P9: at the gateways' own listener a missing header closes its source, and the operator sees which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p9_c_a_gateway_that_lacks_its_headers_is_closed() -> Result<(), Failure> {
-    let mut scenario = Scenario::begin("closed_gateway", 1, 1, "run");
+    let scenario = Scenario::begin("closed_gateway", 1, 1, "run");
     let (dir, checks) = (WorkDir::fresh("closed_gateway"), ports::free_address());
     let flags = [
         Rule::Skip.flag(),

@@ -59,7 +59,7 @@ impl GatewayWatch {
     pub fn doubt(&self, source: PeerAddress, notice: &GatewayNotice, metrics: &Metrics) {
         let (line, reason) = match notice.doubt {
             Doubt::Foreign(_) => (&self.foreign, "foreign_header"),
-            Doubt::Missing(_) => (&self.missing, "missing_header"),
+            Doubt::Missing(_) | Doubt::Empty(_) => (&self.missing, "missing_header"),
         };
         metrics.doubtful_check(reason);
         if notice.is_evidence() {

@@ -13,6 +13,8 @@ pub enum Doubt {
     Foreign(&'static str),
     /// It lacks a header that the configured kind always sets.
     Missing(&'static str),
+    /// It carries such a header without a value: HAProxy reports the path of `OPTIONS *` so.
+    Empty(&'static str),
 }
 
 /// A check from a trusted source that opens nothing, since the configured kind of gateway does not send such.
@@ -29,22 +31,40 @@ pub struct GatewayNotice {
 /// Holds a check's headers against the configured kind. The address counts at the gateways' own listener only: a
 /// shared one is asked by visitors too, and rules on URLs need none.
 pub(super) fn find(configured: Gateway, arrival: Arrival, headers: &dyn HeaderView) -> Option<Doubt> {
-    if let Some(mark) = configured.foreign().iter().find(|mark| is_there(headers, mark)) {
+    let of = |mark: &Mark| Standing::of(headers, mark);
+    if let Some(mark) = configured.foreign().iter().find(|mark| of(mark) == Standing::Filled) {
         return Some(Doubt::Foreign(mark.shown));
     }
     let address = match arrival {
         Arrival::Shared => None,
         Arrival::GatewaysOnly => configured.always_address(),
     };
-    let mut always = configured.always().iter().copied().chain(address);
-    always.find(|mark| !is_there(headers, mark)).map(|mark| Doubt::Missing(mark.shown))
+    let always = || configured.always().iter().copied().chain(address);
+    let missing = always().find(|mark| of(mark) == Standing::Absent).map(|mark| Doubt::Missing(mark.shown));
+    missing.or_else(|| always().find(|mark| of(mark) == Standing::Empty).map(|mark| Doubt::Empty(mark.shown)))
 }
 
-/// An empty header is absent: gateways clear headers that way. One that cannot be read is there.
-fn is_there(headers: &dyn HeaderView, mark: &Mark) -> bool {
-    let mut found = false;
-    headers.each(mark.name, &mut |value| found |= !value.trim_ascii().is_empty());
-    found
+/// How a header stands in a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Absent,
+    /// Gateways clear a client's header that way.
+    Empty,
+    /// With a value, readable or not: a client can make one that is not.
+    Filled,
+}
+
+impl Standing {
+    fn of(headers: &dyn HeaderView, mark: &Mark) -> Self {
+        let mut found = Self::Absent;
+        headers.each(mark.name, &mut |value| {
+            found = match found {
+                Self::Absent | Self::Empty if value.trim_ascii().is_empty() => Self::Empty,
+                Self::Absent | Self::Empty | Self::Filled => Self::Filled,
+            };
+        });
+        found
+    }
 }
 
 impl GatewayNotice {
@@ -68,14 +88,14 @@ impl fmt::Display for GatewayNotice {
             Doubt::Foreign(header) => {
                 write!(f, "a check carries {header}, which gateway={kind} does not set, and so no rule opens for it: ")?
             }
-            Doubt::Missing(header) => {
+            Doubt::Missing(header) | Doubt::Empty(header) => {
                 write!(f, "a check lacks {header}, which gateway={kind} always sets, and so no rule opens for it")?;
-                match self.arrival {
-                    Arrival::Shared => f.write_str(
-                        ": a visitor who asks the public auth endpoint causes this too; if rules open for nobody, \
+                match self.is_evidence() {
+                    false => f.write_str(
+                        ": a visitor can cause this too; if rules open for nobody, \
                          the gateway in front is not of this kind or not set up for it: ",
                     )?,
-                    Arrival::GatewaysOnly => write!(
+                    true => write!(
                         f,
                         " nor, on this replica, for any other check of its source, until {} minutes after the last \
                          such check: the gateway there is not of this kind or not set up for it: ",
@@ -86,7 +106,7 @@ impl fmt::Display for GatewayNotice {
         }
         f.write_str(match self.doubt {
             Doubt::Foreign(_) => foreign_remedy(self.configured),
-            Doubt::Missing(_) => missing_remedy(self.configured),
+            Doubt::Missing(_) | Doubt::Empty(_) => missing_remedy(self.configured),
         })
     }
 }
@@ -112,7 +132,11 @@ const fn foreign_remedy(configured: Gateway) -> &'static str {
             "if ingress-nginx stands in front, set gateway=ingress-nginx; if it is Caddy, a client wrote the header: \
              request_header -X-Original-* drops it"
         }
-        Gateway::Envoy | Gateway::Haproxy => {
+        Gateway::Haproxy => {
+            "if ingress-nginx stands in front, set gateway=ingress-nginx; if it is HAProxy, a client wrote the header: \
+             http-request del-header X-Original- -m beg drops it"
+        }
+        Gateway::Envoy => {
             "if another gateway stands in front, name it in gateway; otherwise a client wrote the header, and the \
              gateway should not hand it to the check"
         }
@@ -126,6 +150,7 @@ const fn missing_remedy(configured: Gateway) -> &'static str {
         Gateway::Traefik => {
             "with authRequestHeaders list X-Real-Ip there; otherwise name in gateway what stands in front"
         }
-        Gateway::None | Gateway::Caddy | Gateway::Envoy | Gateway::Haproxy => "name in gateway what stands in front",
+        Gateway::Haproxy => "set the headers as the lines for HAProxy in docs/operating.md do",
+        Gateway::None | Gateway::Caddy | Gateway::Envoy => "name in gateway what stands in front",
     }
 }

@@ -19,7 +19,7 @@ pub enum Gateway {
     /// Envoy's HTTP `ext_authz`: its check has the original method, host and path in the request line, so that they
     /// are known under a `static://` upstream and nowhere else.
     Envoy,
-    /// HAProxy: what a check reports is written in each configuration anew, so nothing opens.
+    /// HAProxy with the lines of the guide, by which it sets what Traefik sets.
     Haproxy,
 }
 
@@ -106,10 +106,9 @@ impl Gateway {
             Self::IngressNginx | Self::Nginx => {
                 (UrlHeaders::Whole("x-original-url"), Some("x-original-method"), Some("x-real-ip"))
             }
-            Self::Traefik => (PARTS, Some("x-forwarded-method"), Some("x-real-ip")),
+            Self::Traefik | Self::Haproxy => (PARTS, Some("x-forwarded-method"), Some("x-real-ip")),
             Self::Caddy => (PARTS, Some("x-forwarded-method"), Some("x-forwarded-for")),
             Self::Envoy => (UrlHeaders::Unknown, None, Some("x-envoy-external-address")),
-            Self::Haproxy => (UrlHeaders::Unknown, None, None),
         };
         // Envoy hands on what a client of its own network wrote there.
         HeaderSet { url, method, address, address_opens: self != Self::Envoy }
@@ -118,17 +117,17 @@ impl Gateway {
     /// Headers that every check of this kind carries, whatever a visitor sends: the URL and the method.
     pub(super) const fn always(self) -> &'static [Mark] {
         match self {
-            Self::None | Self::Envoy | Self::Haproxy => &[],
+            Self::None | Self::Envoy => &[],
             Self::IngressNginx | Self::Nginx => &[ORIGINAL_URL, ORIGINAL_METHOD],
-            Self::Traefik | Self::Caddy => &[FORWARDED_URI, FORWARDED_METHOD],
+            Self::Traefik | Self::Caddy | Self::Haproxy => &[FORWARDED_URI, FORWARDED_METHOD],
         }
     }
 
     /// The header with the client's address, where every check of this kind carries one.
     pub(super) const fn always_address(self) -> Option<Mark> {
         match self {
-            Self::None | Self::Envoy | Self::Haproxy => None,
-            Self::IngressNginx | Self::Nginx | Self::Traefik => Some(REAL_IP),
+            Self::None | Self::Envoy => None,
+            Self::IngressNginx | Self::Nginx | Self::Traefik | Self::Haproxy => Some(REAL_IP),
             Self::Caddy => Some(FORWARDED_FOR),
         }
     }
@@ -138,8 +137,8 @@ impl Gateway {
     pub(super) const fn foreign(self) -> &'static [Mark] {
         match self {
             Self::IngressNginx | Self::Nginx => &[FORWARDED_METHOD, FORWARDED_URI],
-            Self::None | Self::Traefik | Self::Caddy => &[ORIGINAL_URL, ORIGINAL_METHOD],
-            Self::Envoy | Self::Haproxy => &[ORIGINAL_URL, ORIGINAL_METHOD, FORWARDED_METHOD, FORWARDED_URI],
+            Self::None | Self::Traefik | Self::Caddy | Self::Haproxy => &[ORIGINAL_URL, ORIGINAL_METHOD],
+            Self::Envoy => &[ORIGINAL_URL, ORIGINAL_METHOD, FORWARDED_METHOD, FORWARDED_URI],
         }
     }
 }

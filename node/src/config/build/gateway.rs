@@ -12,6 +12,9 @@ const CLIENT_IP_HEADERS: [&str; 5] =
 /// run it as printed there. Only as a whole is it right: each header that it sets is otherwise a client's to write.
 pub(super) const PLAIN_NGINX: &str = include_str!("plain_nginx.conf");
 
+/// What `gateway=haproxy` stands for, as [`PLAIN_NGINX`] for nginx: before HAProxy asks.
+pub(super) const HAPROXY: &str = include_str!("haproxy.cfg");
+
 /// Options whose rules open by the URL or the method of the original request.
 const BY_REQUEST: [&str; 3] = ["skip_auth_routes", "skip_auth_regex", "skip_auth_preflight"];
 
@@ -85,25 +88,31 @@ fn say_whose_headers_count(config: &GatewayConfig, opening: &[&str], findings: &
 /// Says which rules this kind of gateway cannot open, and what could not be verified.
 fn say_what_opens(kind: Gateway, opening: &[&'static str], settings: &Settings, findings: &mut Findings) {
     match kind {
-        Gateway::Nginx if !opening.is_empty() && matches!(settings.text("auth_address"), "" | "-") => {
-            let block = PLAIN_NGINX.split_whitespace().collect::<Vec<_>>().join(" ");
-            let text = format!(
-                "{} open by headers that a plain nginx hands on as the client wrote them, unless its configuration \
-                 sets them. It could not be verified that yours does; it has to hold this block: {block}",
-                opening.join(", ")
-            );
-            findings.warning("gateway", text);
-        }
-        Gateway::Haproxy => {
-            for name in opening {
-                let text = "Opens nothing on a check with gateway=haproxy: what its checks report is written in each \
-                            configuration anew. Let HAProxy itself pass such requests by, before it asks";
-                findings.without_effect(name, text);
-            }
-        }
+        Gateway::Nginx => say_unverified("a plain nginx", PLAIN_NGINX, opening, settings, findings),
+        Gateway::Haproxy => say_unverified("HAProxy", HAPROXY, opening, settings, findings),
         Gateway::Envoy => say_what_envoy_opens(opening, settings, findings),
-        Gateway::None | Gateway::IngressNginx | Gateway::Nginx | Gateway::Traefik | Gateway::Caddy => {}
+        Gateway::None | Gateway::IngressNginx | Gateway::Traefik | Gateway::Caddy => {}
     }
+}
+
+/// A product that sets nothing by itself: its configuration is printed, since nothing in a check shows whether it is
+/// in use. At the gateways' own listener the checks do show it.
+fn say_unverified(
+    product: &str,
+    printed: &str,
+    opening: &[&'static str],
+    settings: &Settings,
+    findings: &mut Findings,
+) {
+    if opening.is_empty() || !matches!(settings.text("auth_address"), "" | "-") {
+        return;
+    }
+    let text = format!(
+        "{} open by headers that {product} hands on as the client wrote them, unless its configuration sets them. It \
+         could not be verified that yours does; it has to hold all of:\n{printed}",
+        opening.join(", ")
+    );
+    findings.warning("gateway", text.trim_end());
 }
 
 fn say_what_envoy_opens(opening: &[&'static str], settings: &Settings, findings: &mut Findings) {
@@ -143,17 +152,20 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_prints_the_block_of_a_plain_nginx() {
+    fn the_guide_prints_what_could_not_be_verified() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operating.md");
         let guide = std::fs::read_to_string(path).expect("docs/operating.md");
         assert!(guide.contains(&format!("```nginx\n{PLAIN_NGINX}```\n")), "not the block of plain_nginx.conf");
+        assert!(guide.contains(&format!("```haproxy\n{HAPROXY}```\n")), "not the lines of haproxy.cfg");
     }
 
     #[test]
-    fn a_plain_nginx_that_opens_could_not_be_verified() {
+    fn a_product_that_sets_nothing_by_itself_could_not_be_verified() {
         for rule in ["--skip-auth-route=^/open", "--skip-auth-preflight", "--trusted-ip=192.0.2.1"] {
             let text = report_of(&["--gateway=nginx", rule]);
-            assert!(text.contains("could not be verified") && text.contains("X-Forwarded-Uri \"\"; }"), "{text}");
+            assert!(text.contains("could not be verified") && text.contains(PLAIN_NGINX), "{text}");
+            let text = report_of(&["--gateway=haproxy", rule]);
+            assert!(text.contains("could not be verified") && text.contains(HAPROXY), "{text}");
             let text = report_of(&["--gateway=ingress-nginx", rule]);
             assert!(!text.contains("could not be verified"), "{text}");
         }
@@ -171,7 +183,7 @@ mod tests {
                 .map(|name| text.contains(&format!("{name}: honoured (flag)\n")))
         };
         for (kind, expected) in [
-            ("--gateway=haproxy", [false; 3]),
+            ("--gateway=haproxy", [true; 3]),
             ("--gateway=envoy", [false; 3]),
             ("--gateway=traefik", [true; 3]),
             ("--gateway=ingress-nginx", [true; 3]),

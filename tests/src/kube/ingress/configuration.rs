@@ -7,14 +7,16 @@ use std::net::Ipv4Addr;
 use super::rules::{Backend, Rule};
 use super::{STATUS_PORT, Sites, told};
 
-/// Where the app behind every other Service listens, inside the controller's namespace.
+/// Where the app behind every other Service listens, inside the controller's namespace, if none is given.
 const APP: &str = "127.0.0.1:8080";
 
 /// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
 pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
+    let own = if sites.app.is_none() { include_str!("app.conf") } else { "" };
     let mut text = include_str!("head.conf")
-        .replace("@APP@", APP)
-        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen))
+        .replace("@APP_SERVER@", own)
+        .replace("@APP@", &sites.app.map_or_else(|| APP.to_owned(), |app| app.to_string()))
+        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen.ip()))
         .replace("@ENDPOINTS@", &told(endpoints));
     for port in ports(sites).into_iter().filter(|_| !endpoints.is_empty()) {
         write!(text, "    upstream {0} {{\n        zone {0} 64k;\n", upstream(port)).expect("a string takes all");
@@ -58,6 +60,7 @@ fn upstream(port: u16) -> String {
 fn server(sites: &Sites, host: &str, locations: &str) -> String {
     include_str!("server.conf")
         .replace("@LISTEN@", &sites.listen.to_string())
+        .replace("@PORT@", &sites.listen.port().to_string())
         .replace("@HOST@", host)
         .replace("@CERTIFICATE@", &sites.tls.certificate.display().to_string())
         .replace("@KEY@", &sites.tls.key.display().to_string())
@@ -84,7 +87,7 @@ fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
         writeln!(headers, "            proxy_set_header '{name}' $authHeader{index};").expect("a string takes all");
     }
     let asked =
-        auth.pods.map_or_else(|| format!("https://{}:443", sites.listen), |port| format!("http://{}", upstream(port)));
+        auth.pods.map_or_else(|| format!("https://{}", sites.listen), |port| format!("http://{}", upstream(port)));
     include_str!("protected.conf")
         .replace("@PATH@", &rule.path)
         .replace("@TARGET@", &target)
