@@ -1,6 +1,6 @@
 //! Sources whose gateway was seen not to be the configured one: for a while no rule opens for them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::PeerAddress;
 use crate::time::{Timestamp, Ttl};
@@ -14,7 +14,7 @@ pub const MAX_CLOSED: usize = 1024;
 
 /// The closed sources of one replica. Points in time are of any one clock that never goes back.
 #[derive(Clone, Debug, Default)]
-pub struct ClosedSources(HashMap<PeerAddress, Timestamp>);
+pub struct ClosedSources(BTreeMap<PeerAddress, Timestamp>);
 
 impl ClosedSources {
     /// Closes a source, or keeps it closed. True if it was open before. When full, the source that was proven
@@ -24,7 +24,7 @@ impl ClosedSources {
         self.0.insert(canonical(source), now);
         if self.0.len() > MAX_CLOSED {
             let oldest = self.0.iter().min_by_key(|(_, last)| **last).map(|(source, _)| *source);
-            oldest.map(|source| self.0.remove(&source));
+            self.0.retain(|source, _| Some(*source) != oldest);
         }
         was_open
     }
