@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cookie::MAX_COOKIES_TRIED;
 use crate::id::{
     AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, LogIndex, MAX_NAME_LEN, ProcessId, ProviderId, SessionKey,
     SidKey, SiteId, SubjectKey,
@@ -45,6 +46,10 @@ pub const MAX_EXPIRE: usize = 512;
 /// Most bytes of keys and values that one entry changes. They are written at once, and the store
 /// syncs after 2 MiB at the latest, its own bytes for each row included.
 pub const MAX_CHANGE_BYTES: usize = 1024 * 1024;
+
+/// Most sessions that one login ends: as many as cookies of one request are tried.
+pub const MAX_REPLACED: usize = MAX_COOKIES_TRIED;
+const _: () = assert!(MAX_REPLACED <= REVOKE_NOW, "a login ends no more than a revocation");
 
 /// How long, in log time, the result of a command is remembered and a retry of it is safe; older
 /// commands are refused. A tombstone lives as long.
@@ -166,6 +171,8 @@ pub struct CreateSession {
     /// Sealed body, at most [`crate::session::MAX_SEALED_BODY`].
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
+    /// Sessions whose cookies came with the login: they end as this one begins. At most [`MAX_REPLACED`].
+    pub replaces: Vec<SessionKey>,
 }
 
 /// Which sessions to end.
@@ -297,7 +304,8 @@ impl CreateSession {
     fn check_limits(&self) -> Result<(), Refusal> {
         // A name that came over the wire did not pass through its parser.
         let names_fit = self.provider.as_str().len() <= MAX_NAME_LEN && self.site.as_str().len() <= MAX_NAME_LEN;
-        let fits = names_fit && self.label.len() <= MAX_SEALED_LABEL && self.body.len() <= MAX_SEALED_BODY;
+        let envelopes_fit = self.label.len() <= MAX_SEALED_LABEL && self.body.len() <= MAX_SEALED_BODY;
+        let fits = names_fit && envelopes_fit && self.replaces.len() <= MAX_REPLACED;
         if !fits {
             return Err(Refusal::TooLarge);
         }
@@ -308,12 +316,13 @@ impl CreateSession {
     }
 }
 
-/// The largest login: tag, variant, keys, names, and the two envelopes with their lengths.
+/// The largest login: tag, variant, keys, names, the two envelopes with their lengths, and whom it replaces.
 const LARGEST_CREATE: usize = (ProcessId::LEN + 8 + 8)
     + 4
     + (SessionKey::LEN + AttemptId::LEN + 4 + 2 * (8 + MAX_NAME_LEN) + 8 + SubjectKey::LEN + 1 + SidKey::LEN)
     + (8 + MAX_SEALED_LABEL)
-    + (8 + MAX_SEALED_BODY);
+    + (8 + MAX_SEALED_BODY)
+    + (8 + MAX_REPLACED * SessionKey::LEN);
 const _: () = assert!(LARGEST_CREATE <= MAX_BATCH_BYTES, "every login that is accepted fits into one entry");
 
 #[cfg(test)]

@@ -11,3 +11,4 @@ mod outward;
 mod proxied;
 mod refusals;
 mod support;
+mod who_asks;

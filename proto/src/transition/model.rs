@@ -169,6 +169,9 @@ impl Model {
         };
         self.sessions.insert(create.key, session);
         self.attempts.insert(create.attempt, self.clock.saturating_add(ATTEMPT_WINDOW));
+        for replaced in create.replaces.iter().filter(|key| **key != create.key) {
+            self.follow_revoke(index, &Revoke::Session(*replaced));
+        }
     }
 
     fn follow_revoke(&mut self, at: LogIndex, revoke: &Revoke) {
@@ -277,7 +280,8 @@ fn envelope(id: u8) -> KeyEnvelope {
 /// Few of everything, so that commands meet.
 fn command() -> impl Strategy<Value = Command> {
     let create = (0..5_u8, 0..6_u8, 1..3_u32, 1..400_u64, 0..2_u8, prop::option::of(0..2_u8), any::<u8>());
-    let create = create.prop_map(|(key, attempt, epoch, secs, subject, sid, body)| {
+    let replaced = prop::collection::vec(0..5_u8, 0..3);
+    let create = (create, replaced).prop_map(|((key, attempt, epoch, secs, subject, sid, body), replaced)| {
         Command::CreateSession(CreateSession {
             key: SessionKey::from_bytes([key; 32]),
             attempt: AttemptId::from_bytes([attempt; 16]),
@@ -289,6 +293,7 @@ fn command() -> impl Strategy<Value = Command> {
             sid: sid.map(|sid| SidKey::from_bytes([sid; 32])),
             label: Vec::new(),
             body: vec![body],
+            replaces: replaced.into_iter().map(|key| SessionKey::from_bytes([key; 32])).collect(),
         })
     });
     let revoke = prop_oneof![

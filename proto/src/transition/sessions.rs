@@ -11,7 +11,7 @@ use crate::keyspace::{
 use crate::session::{BodyRow, IndexRow, LONGEST_LIFETIME};
 use crate::time::Timestamp;
 
-/// The session of a login. The order of the refusals tells the most lasting one.
+/// The session of a login, and the end of those that it replaces. The order of the refusals tells the most lasting one.
 pub(super) fn create(
     state: &mut Overlay<'_>,
     entry: Entry,
@@ -41,6 +41,9 @@ pub(super) fn create(
         epoch,
     };
     insert(state, create, &index);
+    for replaced in create.replaces.iter().filter(|key| **key != create.key) {
+        end(state, entry, *replaced);
+    }
     state.put(Key::Attempt(create.attempt), &AttemptRow { session: create.key });
     state.mark(Key::AttemptDue(entry.clock.saturating_add(ATTEMPT_WINDOW), create.attempt));
     Ok(Outcome::Created { expires_at, index: entry.at })
