@@ -149,6 +149,7 @@ impl Service {
         let local = parts.site.config().local.clone().map(LocalDoor::new);
         Self {
             request_log: RequestLog::of(&parts.config, &parts.lines),
+            gateways: GatewayWatch::new(Arc::clone(&parts.clock)),
             lines: parts.lines,
             config: parts.config,
             site: parts.site,
@@ -163,7 +164,6 @@ impl Service {
             local,
             policy: watch::Sender::new(policy),
             runtime: parts.runtime,
-            gateways: GatewayWatch::new(),
             draining: AtomicBool::new(false),
             withheld_said: AtomicBool::new(false),
         }

@@ -39,7 +39,7 @@ pub struct GatewayConfig {
 }
 
 /// The other end of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerAddress {
     /// A TCP peer.
     Ip(IpAddr),

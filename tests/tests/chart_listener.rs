@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use conclave_tests::helm::{self, Checked, NAMESPACE, RELEASE};
+use conclave_tests::kube::set::GATEWAYS;
 use conclave_tests::workdir::WorkDir;
 use conclave_tests::{Failure, repository};
 use serde_json::Value;
@@ -121,7 +122,20 @@ fn a_policy_opens_the_gateways_port_to_gateways() -> Result<(), Failure> {
     assert_eq!(asked(&[gateways])?, [named.clone()]);
     assert_eq!(asked(&[gateways, own])?, [named]);
     assert_eq!(asked(&[own])?, [] as [Value; 0], "rules of the user's own are all there is");
+    let (file, rendered) = (dir.join("guide.yaml"), dir.join("guide-render.yaml"));
+    std::fs::write(&file, guide_block("networkPolicy:")?)?;
+    std::fs::write(&rendered, helm::template(&[&file], &[])?)?;
+    let label = serde_json::json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": GATEWAYS}}}]);
+    assert_eq!(may_ask(&helm::check(&rendered)?), [label], "the guide's lines, as printed");
     Ok(())
+}
+
+/// The block of the operating guide that begins so.
+fn guide_block(first: &str) -> Result<String, Failure> {
+    let guide = std::fs::read_to_string(repository().join("docs/operating.md"))?;
+    let block = guide.split("```yaml\n").find(|block| block.starts_with(first));
+    let block = block.and_then(|block| block.split("```").next());
+    Ok(block.ok_or_else(|| format!("the guide has no block {first}"))?.to_owned())
 }
 
 fn notes(values: &Path, more: &[&str]) -> Result<String, Failure> {

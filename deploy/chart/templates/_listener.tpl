@@ -59,11 +59,6 @@
 {{- printf "%s://%s.%s.svc.cluster.local:%v%s" .Values.httpScheme (include "oauth2-proxy.authName" .) (include "oauth2-proxy.namespace" .) .Values.authService.portNumber (include "oauth2-proxy.authPath" .) -}}
 {{- end -}}
 
-{{/* The same at the public Service, which also answers static:// upstreams, and tells no secrets. */}}
-{{- define "oauth2-proxy.publicAuthUrl" -}}
-{{- printf "%s://%s.%s.svc.cluster.local:%v%s" .Values.httpScheme (include "oauth2-proxy.fullname" .) (include "oauth2-proxy.namespace" .) .Values.service.portNumber (include "oauth2-proxy.authPath" .) -}}
-{{- end -}}
-
 {{/* Names of answers' headers with a secret in them, one a line, as far as the values show them. */}}
 {{- define "oauth2-proxy.secretHeaders" -}}
 {{- $names := list -}}

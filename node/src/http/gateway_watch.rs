@@ -1,12 +1,12 @@
 //! What checks have shown about the gateways that send them: which sources open nothing, and what the log says.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use conclave_proto::forwarded::{
     CLOSED_FOR, ClosedSources, Doubt, Endpoint, Extracted, GatewayNotice, OpeningFacts, OriginalRequest, PeerAddress,
 };
-use conclave_proto::time::Timestamp;
+use conclave_proto::time::{Boottime, Clock};
 use parking_lot::Mutex;
 
 use crate::metrics::Metrics;
@@ -16,8 +16,8 @@ const QUIET_MILLIS: u64 = 60 * 60 * 1000;
 
 /// The gateways of one replica, as their checks show them.
 pub struct GatewayWatch {
-    started: Instant,
-    /// Milliseconds after the start until which a source may be closed: past it, a check takes no lock.
+    clock: Arc<dyn Clock>,
+    /// Milliseconds since boot until which a source may be closed: past it, a check takes no lock.
     until: AtomicU64,
     closed: Mutex<ClosedSources>,
     foreign: Line,
@@ -26,9 +26,9 @@ pub struct GatewayWatch {
 
 impl GatewayWatch {
     /// Nothing seen so far.
-    pub fn new() -> Self {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            started: Instant::now(),
+            clock,
             until: AtomicU64::new(0),
             closed: Mutex::new(ClosedSources::default()),
             foreign: Line::default(),
@@ -64,24 +64,24 @@ impl GatewayWatch {
         metrics.doubtful_check(reason);
         if notice.is_evidence() {
             self.close(source, notice);
-        } else if let Some(checks) = line.due(self.now().as_millis()) {
+        } else if let Some(checks) = line.due(self.clock.boottime().as_millis()) {
             tracing::warn!(checks, "{notice}");
         }
     }
 
     /// Sources for which no rule opens, as text.
     pub fn closed(&self) -> Vec<String> {
-        let now = self.now();
+        let now = self.clock.boottime();
         let mut closed: Vec<String> = self.closed.lock().closed(now).map(named).collect();
         closed.sort();
         closed
     }
 
     fn close(&self, source: PeerAddress, notice: &GatewayNotice) {
-        let now = self.now();
+        let now = self.clock.boottime();
         let mut table = self.closed.lock();
         let was_open = table.close(source, now);
-        self.until.store(now.saturating_add(CLOSED_FOR).as_millis(), Ordering::Relaxed);
+        self.until.store(now.as_millis() + CLOSED_FOR.as_millis(), Ordering::Relaxed);
         drop(table);
         if was_open {
             tracing::warn!(source = named(source), "{notice}");
@@ -93,13 +93,8 @@ impl GatewayWatch {
         if until == 0 {
             return false;
         }
-        let now = self.now();
+        let now = self.clock.boottime();
         now.as_millis() < until && self.closed.lock().is_closed(source, now)
-    }
-
-    /// Time since the start: it never goes back, as a wall clock may.
-    fn now(&self) -> Timestamp {
-        Timestamp::from_millis(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -140,6 +135,7 @@ mod tests {
     use conclave_proto::forwarded::{Arrival, Gateway};
 
     use super::*;
+    use crate::clock::SystemClock;
 
     const GATEWAY: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 7)));
     const ANOTHER: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)));
@@ -154,7 +150,7 @@ mod tests {
 
     #[test]
     fn evidence_closes_its_source_alone_and_says_so() {
-        let (watch, metrics) = (GatewayWatch::new(), Metrics::new());
+        let (watch, metrics) = (GatewayWatch::new(Arc::new(SystemClock)), Metrics::new());
         let opens =
             |source, endpoint, found| watch.believed(source, endpoint, found, &metrics).opening.method.is_some();
         let lacking = |arrival| check(Some((arrival, Doubt::Missing("X-Original-URL"))));
