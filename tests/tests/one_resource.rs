@@ -68,11 +68,12 @@ fn as_text(target: &str, resource: &[u8], folded: bool) -> String {
     if !folded {
         return text;
     }
-    let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let text = match latin.filter(|_| !target.is_ascii()).map(String::from_utf8) {
-        Some(Ok(bytes)) => bytes,
-        Some(Err(_)) | None => text,
-    };
+    let raw = target.chars().filter(|letter| !letter.is_ascii());
+    let text = raw.fold(text, |text, letter| {
+        let letter = letter.to_string();
+        let latin: String = letter.bytes().map(char::from).collect();
+        text.replace(&latin, &letter)
+    });
     text.replace("%2f", "/").replace("%2F", "/")
 }
 

@@ -273,8 +273,8 @@ proptest! {
         if opens("^/open/", &uri) {
             prop_assert!(resolved.starts_with("/open/"), "{} is {}", uri, resolved);
         }
-        if opens("!=^/api", &uri) {
-            prop_assert!(!resolved.starts_with("/api"), "{} is {}", uri, resolved);
+        if opens("!=^/api/", &uri) {
+            prop_assert!(!resolved.starts_with("/api/"), "{} is {}", uri, resolved);
         }
     }
 
