@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider, the small tools of
-# the faults, and those of the chart. `parts.sh full` also Java and Keycloak; without it Keycloak is fetched where Java is
-# there already. `parts.sh bench` also the load generator.
+# the faults, those of the chart, and Go. `parts.sh full` also Java, Keycloak and Tomcat; without it these two are fetched
+# where Java is there already. `parts.sh bench` also the load generator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,6 +15,7 @@ want chromium chromium
 want node nodejs
 want npm npm
 want python3 python3
+want go golang-go
 want mkfs.ext4 e2fsprogs
 want mount mount
 want setpriv util-linux
@@ -62,6 +63,15 @@ if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak
     mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
         "-Dartifact=org.keycloak:keycloak-quarkus-dist:$keycloak:zip" "-DoutputDirectory=$PWD/.tools/keycloak"
     (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
+fi
+
+# A servlet container, for how such containers read paths.
+tomcat=10.1.34
+if command -v java >/dev/null 2>&1 && [ ! -e ".tools/tomcat/apache-tomcat-$tomcat/bin/bootstrap.jar" ]; then
+    rm -rf .tools/tomcat && mkdir -p .tools/tomcat
+    mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        "-Dartifact=org.apache.tomcat:tomcat:$tomcat:zip" "-DoutputDirectory=$PWD/.tools/tomcat"
+    (cd .tools/tomcat && unzip -q ./*.zip && rm ./*.zip)
 fi
 
 # The scenarios of the chart: helm and kubectl, out of a package that carries them, and Kubernetes' schemas. Those of custom resources

@@ -59,6 +59,7 @@ pub struct Place {
     host: &'static str,
     address: SocketAddr,
     app: SocketAddr,
+    behind: SocketAddr,
 }
 
 impl Place {
@@ -69,7 +70,13 @@ impl Place {
 
     /// Draws the ports, for another host.
     pub fn draw_for(host: &'static str) -> Self {
-        Self { host, address: ports::free_address(), app: ports::free_address() }
+        let app = ports::free_address();
+        Self { host, address: ports::free_address(), app, behind: app }
+    }
+
+    /// With another app behind the gateway than the one that echoes.
+    pub fn before(self, app: SocketAddr) -> Self {
+        Self { behind: app, ..self }
     }
 
     /// The host that browsers know.
@@ -227,6 +234,7 @@ fn configuration(
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
         .replace("@APP@", &place.app.to_string())
+        .replace("@BEHIND@", &place.behind.to_string())
         .replace("@WORKERS@", &WORKERS.to_string())
         .replace("@APP_HOST@", place.host)
         .replace("@SIGN_IN@", sign_in)

@@ -65,7 +65,7 @@ impl Rule {
         let get = kind == Kind::Plain || reached.method == "GET";
         match self {
             Self::Skip => get && one_reading && path.starts_with("/open/"),
-            Self::SkipTail => get && !path.contains(['?', '#']) && path.ends_with("/open/x"),
+            Self::SkipTail => get && one_reading && path.ends_with("/open/x"),
             Self::Negated => get && one_reading && !path.starts_with("/secret"),
             Self::Preflight => reached.method == "OPTIONS",
             Self::TrustedAddress => false,

@@ -33,7 +33,7 @@ pub(super) fn readings<'u>(uri: &OpeningUri<'u>) -> Option<Readings<'u>> {
 }
 
 /// Where another server resolves the URI. Ambiguous is what servers cut, drop or resolve at different moments: `#`,
-/// `;`, `\`, an encoded `?`, control characters, bytes that are no UTF-8, empty and dot segments, in any layer of
+/// `;`, `\`, an encoded `?`, control characters, bytes that are not UTF-8, empty and dot segments, in any layer of
 /// encoding. Two differences among servers are harmless where the rule opens both readings: an encoded slash parts
 /// segments or is a letter of one, and raw bytes beyond ASCII are UTF-8 or Latin-1 (Node and Python).
 fn elsewhere(uri: &str) -> Option<Readings<'_>> {
@@ -59,7 +59,8 @@ fn elsewhere(uri: &str) -> Option<Readings<'_>> {
 }
 
 /// Adds the path as it is after each layer of encoding, encoded slashes decoded and kept: at least one. `None` if
-/// any of them is ambiguous, or if there are more than [`MAX_LAYERS`].
+/// any of them is ambiguous, or if there are more than [`MAX_LAYERS`]; and if an encoded slash stands last, which
+/// some servers drop.
 fn unfold(raw: &[u8], found: &mut Vec<Vec<u8>>) -> Option<()> {
     for slash in [Slash::Decoded, Slash::Kept] {
         let mut path = raw.to_vec();
@@ -68,7 +69,7 @@ fn unfold(raw: &[u8], found: &mut Vec<Vec<u8>>) -> Option<()> {
             if !decoded && layer > 0 {
                 break;
             }
-            if layer == MAX_LAYERS || !is_plain(&inner) {
+            if layer == MAX_LAYERS || !is_plain(&inner) || (inner.ends_with(b"/") && !raw.ends_with(b"/")) {
                 return None;
             }
             if !found.contains(&inner) {

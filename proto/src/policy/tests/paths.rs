@@ -12,7 +12,7 @@ fn opens(rule: &str, uri: &str) -> bool {
 /// Rules that between them open every path that has readings at all.
 const EVERY: [&str; 3] = [".*", "!=^/nothing", "GET!=\\.nothing$"];
 
-/// S-6, S-9 and S-10, and every way known to us of writing one path as another.
+/// S-6, S-9 and S-10, and the ways of writing one path as another.
 #[test]
 fn one_path_that_two_servers_could_read_differently_opens_nothing() {
     for uri in [
@@ -62,6 +62,8 @@ fn one_path_that_two_servers_could_read_differently_opens_nothing() {
         "/open%2f/secret",
         "/open/%252fsecret",
         "/%2fopen",
+        "/open/a%2f",
+        "/open/a%252f",
         "//open",
         // An encoded question mark: who decodes first finds a query there.
         "/secret%3f/open",
@@ -73,7 +75,7 @@ fn one_path_that_two_servers_could_read_differently_opens_nothing() {
         "/open%1f",
         "/open%7f",
         "/open%2500",
-        // Bytes that are no UTF-8, or not yet.
+        // Bytes that are not UTF-8, or not yet.
         "/open%ff",
         "/open%e9",
         "/open%c3",
@@ -115,7 +117,6 @@ fn one_path_with_one_reading_opens() {
         "/open/größe",
         "/open/@scope%2fname",
         "/open/@scope%2Fname/-/name-1.0.0.tgz",
-        "/open/a%2f",
         "/.well-known/openid-configuration",
         "/open/.hidden/..a/a../...",
         "/open/~alice/a:b/c,d/e+f/g=h/(i)/j!/k*/l'm&n$",
@@ -190,7 +191,7 @@ fn a_path_that_this_process_resolves_has_one_reading() {
 }
 
 /// What a server makes of a path before it looks for a handler, one habit each.
-const HABITS: [fn(&str) -> String; 12] = [
+const HABITS: [fn(&str) -> String; 13] = [
     |path| path.split('#').next().unwrap_or_default().to_owned(),
     |path| path.split('?').next().unwrap_or_default().to_owned(),
     decode_lossily,
@@ -202,6 +203,7 @@ const HABITS: [fn(&str) -> String; 12] = [
     |path| path.chars().filter(|c| !matches!(c, '\t' | '\n' | '\r')).collect(),
     without_empty,
     without_dots,
+    |path| path.strip_suffix("%2f").unwrap_or(path).to_owned(),
     |path| path.trim_end_matches(|c: char| c.is_ascii_control()).to_owned(),
 ];
 
@@ -250,7 +252,7 @@ fn without_dots(path: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(8_000))]
 
     /// Whatever habits a server has, in whatever order: what a rule opens stays what the rule is about.
     #[test]
@@ -271,8 +273,8 @@ proptest! {
         if opens("^/open/", &uri) {
             prop_assert!(resolved.starts_with("/open/"), "{} is {}", uri, resolved);
         }
-        if opens("!=^/api", &uri) {
-            prop_assert!(!resolved.starts_with("/api"), "{} is {}", uri, resolved);
+        if opens("!=^/api/", &uri) {
+            prop_assert!(!resolved.starts_with("/api/"), "{} is {}", uri, resolved);
         }
     }
 
