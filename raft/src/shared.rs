@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, broadcast, watch};
 use tokio::task::AbortHandle;
 
+use crate::attempts::Attempts;
 use crate::batcher::{Batcher, Failed};
 use crate::claims::Claims;
 use crate::config::StoreConfig;
@@ -21,6 +22,7 @@ use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::index::SessionIndex;
+use crate::lanes::Slots;
 use crate::leader::{LeaderView, Raft};
 use crate::meta::MetaHandle;
 use crate::reader::SessionReader;
@@ -52,6 +54,9 @@ pub(crate) struct Shared {
     pub(crate) batcher: Batcher,
     pub(crate) reader: SessionReader,
     pub(crate) claims: Claims,
+    pub(crate) attempts: Arc<Attempts>,
+    /// This replica's questions to itself, while it leads.
+    pub(crate) own_slots: Slots,
     pub(crate) health: Health,
     pub(crate) incoming: Incoming,
     pub(crate) keyring: watch::Sender<Option<Arc<Keyring>>>,
