@@ -59,14 +59,13 @@ async fn callback_flood() -> Result<(), Failure> {
     let begun = now();
     let mut turned_away = 0;
     for round in 0..scenario.count() {
-        let one = Stranger::new(&world, follower, &format!("junk-{round}")).await?;
+        let one = Stranger::new(&world, follower, format!("junk-{round}")).await?;
         turned_away += one.flood(AT_ONCE).await?;
-        let names = (0..ATTEMPTS).map(|number| format!("junk-{round}-{number}"));
-        let many =
-            try_join_all(names.map(|name| async { Stranger::new(&world, follower, &name.clone()).await })).await?;
+        let codes = (0..ATTEMPTS).map(|number| format!("junk-{round}-{number}"));
+        let many = try_join_all(codes.map(|code| Stranger::new(&world, follower, code))).await?;
         turned_away += try_join_all(many.iter().map(|one| one.flood(AT_ONCE / ATTEMPTS))).await?.iter().sum::<usize>();
     }
-    let refused = Stranger::new(&world, follower, "junk-again").await?;
+    let refused = Stranger::new(&world, follower, "junk-again".to_owned()).await?;
     for _ in 0..REPEATED / 8 {
         assert_eq!(refused.flood(8).await?, 0, "eight at once are not too many");
     }
@@ -96,15 +95,15 @@ async fn callback_flood() -> Result<(), Failure> {
 }
 
 impl Stranger {
-    async fn new(world: &World, replica: SocketAddr, code: &str) -> Result<Self, Failure> {
+    async fn new(world: &World, replica: SocketAddr, code: String) -> Result<Self, Failure> {
         let mut robot = Robot::new("nobody").via(&world.place.authority(), replica);
         let start = robot.get(&world.place.url("/oauth2/start?rd=%2F")).await?;
         let provider = start.location().ok_or("the start leads nowhere")?;
         let state = provider.query_pairs().find(|(name, _)| name == "state").ok_or("no state")?.1.into_owned();
         let mut callback = world.place.url(CALLBACK);
         let issuer = world.provider()?.registration().issuer;
-        callback.query_pairs_mut().extend_pairs([("code", code), ("state", &state), ("iss", &issuer)]);
-        Ok(Self { robot, callback, code: code.to_owned() })
+        callback.query_pairs_mut().extend_pairs([("code", code.as_str()), ("state", &state), ("iss", &issuer)]);
+        Ok(Self { robot, callback, code })
     }
 
     /// Sends so many callbacks at once, and says how many were turned away.

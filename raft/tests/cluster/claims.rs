@@ -1,12 +1,13 @@
 //! One attempt is redeemed by one replica, and whoever floods it disturbs nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use conclave_proto::command::Command;
 use conclave_proto::id::AttemptId;
 use conclave_proto::wire::{AttemptOutcome, FrameKind, LoginRefusal, RefusalKind};
 use conclave_raft::{Claim, ClaimError, Grant, Lookup};
 use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 
 use crate::harness::{BOUND, Cluster, Login, PATIENCE, Plan, honoured, log_in, until};
 
