@@ -83,7 +83,8 @@ fn run_library(scenario: &mut Scenario, name: &str, test: &str) -> Result<(), Fa
     let scale = count as f64 / FULL as f64;
     let text = cargo(&[test, "--", "--exact", "--nocapture"], &scale.to_string())?;
     assert!(text.contains(&format!("{count} of {FULL} inputs")), "{name} did not run: {text}");
-    scenario.figure(name, format!("{count} read, {:.1} s", begun.elapsed().as_secs_f64()));
+    scenario.held(name, count);
+    scenario.figure(&format!("{name}: time"), format!("{:.1} s", begun.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -115,7 +116,8 @@ fn run(scenario: &mut Scenario, name: &str, mutator: &Mutator, read: &mut dyn Fn
         accepted += usize::from(read(&input, &mut scenario.scale));
     }
     assert!(accepted > 0 && accepted < count, "{name}: {accepted} of {count} accepted says nothing");
-    scenario.figure(name, format!("{count} read, {accepted} accepted, {:.1} s", begun.elapsed().as_secs_f64()));
+    scenario.held(name, count);
+    scenario.figure(&format!("{name}: accepted"), format!("{accepted}, {:.1} s", begun.elapsed().as_secs_f64()));
 }
 
 fn ring() -> Result<Keyring, Failure> {

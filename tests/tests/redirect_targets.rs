@@ -117,6 +117,7 @@ async fn redirect_targets() -> Result<(), Failure> {
             &format!("{by:?}: bad ones, refused, kept on the host"),
             format!("{tried}, {refused}, {}", tried - refused),
         );
+        scenario.held(&format!("{by:?}: bad ones that lead nowhere else"), tried);
         assert!(tried * 10 > LEAST * 5, "most can be sent: {tried}");
         for target in good.iter().filter(|target| target.is_ascii() || matches!(by, By::Parameter)) {
             let location = stand.sent_to(by, target).await?.ok_or("good targets can be sent")?;
