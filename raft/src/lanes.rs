@@ -47,6 +47,10 @@ const LOOK_UPS_SLOTS: usize = 64;
 /// a link of 600 ms there and back a hundred logins a second can begin.
 const CLAIMS_SLOTS: usize = 64;
 
+/// Sessions that one replica asks for at once, of the leader or of itself while it leads; each costs
+/// the leader a share of a quorum round.
+pub(crate) const MAX_ASKED: usize = 256;
+
 impl Lane {
     /// Every lane, in the order of their declaration.
     pub(crate) const ALL: [Self; 6] =

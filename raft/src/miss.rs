@@ -17,6 +17,7 @@ use crate::error::ReadError;
 use crate::find::find_after_round;
 use crate::freshness::Freshness;
 use crate::index::SessionIndex;
+use crate::lanes::MAX_ASKED;
 use crate::leader::{Leader, LeaderView};
 use crate::rounds::Rounds;
 use crate::state::StateHandle;
@@ -30,9 +31,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Longest election times that a question outlasts: the lease, the timeout, and one election lost.
 const ELECTIONS: u32 = 4;
-
-/// Sessions asked for at once; each costs the leader a share of a quorum round.
-pub(crate) const MAX_ASKED: usize = 256;
 
 /// Questions a second that this replica may ask. Only holders of an authentic ticket newer than
 /// what is applied here get this far.

@@ -9,10 +9,9 @@ use conclave_proto::time::{Clock, Timestamp};
 use conclave_proto::wire::ReadIndexAnswer;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::lanes::Lane;
+use crate::lanes::{Lane, MAX_ASKED};
 use crate::leader::Raft;
 use crate::log_store::LogStore;
-use crate::miss::MAX_ASKED;
 use crate::state::StateHandle;
 
 /// Questions that may wait for the next round. Each replica asks one for its freshness at a time;

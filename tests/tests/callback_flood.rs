@@ -85,11 +85,12 @@ async fn callback_flood() -> Result<(), Failure> {
     assert_eq!(junk.len(), scenario.count() * (1 + ATTEMPTS) + 1, "every attempt's code reached the provider");
     let twice: Vec<_> = junk.iter().filter(|(_, used)| used.asked != 1).collect();
     assert!(twice.is_empty(), "a code reached the provider more than once: {twice:?}");
-    scenario.figure("callbacks turned away with 503", turned_away);
-    scenario.figure("codes at the provider, each once", junk.len());
+    scenario.held("callbacks turned away with 503", turned_away);
+    scenario.held("codes at the provider, each once", junk.len());
     scenario.figure("floods lasted", format!("{:.1} s", flooded.as_secs_f64()));
-    scenario.figure("checks meanwhile, all let through", format!("{}, {}", checks.len(), checks.summary()));
-    scenario.figure("logins and sign-outs meanwhile, all acknowledged", logins);
+    scenario.held("checks meanwhile, all let through", checks.len());
+    scenario.figure("checks took", checks.summary());
+    scenario.held("logins and sign-outs meanwhile, all acknowledged", logins);
     scenario.passed();
     Ok(())
 }
