@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conclave_proto::id::AttemptId;
 use conclave_proto::wire::AttemptOutcome;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::claims::{MAX_CLAIMS_PER_VISITOR, visitor};
 use crate::error::ClaimError;
+use crate::lanes::{Lane, Slots};
 
 /// Callers that wait for one attempt at this replica: a browser sends one callback, or a few where a
 /// person is impatient or a gateway repeats it.
@@ -29,6 +30,8 @@ type News = Option<Result<AttemptOutcome, ClaimError>>;
 #[derive(Default)]
 pub(crate) struct Attempts {
     table: Mutex<Table>,
+    /// This replica's questions to itself, while it leads.
+    own: Slots,
 }
 
 #[derive(Default)]
@@ -88,6 +91,11 @@ impl Drop for Waiting {
 }
 
 impl Attempts {
+    /// A slot for a claim of this replica at itself; none while its lane is full.
+    pub(crate) fn own_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.own.take(Lane::Claims)
+    }
+
     /// Comes in, or is turned away because too many wait for this attempt, or too many attempts are
     /// under way here, of this client or of all.
     pub(crate) fn enter(self: &Arc<Self>, attempt: AttemptId, client: Option<IpAddr>) -> Result<Entered, ClaimError> {

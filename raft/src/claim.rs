@@ -10,7 +10,6 @@ use conclave_proto::wire::{AttemptOutcome, ClaimAnswer, ClaimEnd, ClaimQuestion,
 
 use crate::attempts::{Entered, Key};
 use crate::error::ClaimError;
-use crate::lanes::Lane;
 use crate::leader::Leader;
 use crate::rpc::{look_at_claim, take_claim};
 use crate::shared::Shared;
@@ -156,7 +155,7 @@ async fn ask_myself(shared: &Arc<Shared>, question: ClaimQuestion) -> Result<Cla
     if let Some(known) = look_at_claim(shared, &question) {
         return Ok(known);
     }
-    let _slot = shared.own_slots.take(Lane::Claims).ok_or(Again::Later)?;
+    let _slot = shared.attempts.own_slot().ok_or(Again::Later)?;
     shared.rounds.ask().await.map_err(|_| Again::Later)?;
     Ok(take_claim(shared, question, shared.identity.node()))
 }

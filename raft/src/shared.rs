@@ -22,7 +22,6 @@ use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::index::SessionIndex;
-use crate::lanes::Slots;
 use crate::leader::{LeaderView, Raft};
 use crate::meta::MetaHandle;
 use crate::reader::SessionReader;
@@ -55,8 +54,6 @@ pub(crate) struct Shared {
     pub(crate) reader: SessionReader,
     pub(crate) claims: Claims,
     pub(crate) attempts: Arc<Attempts>,
-    /// This replica's questions to itself, while it leads.
-    pub(crate) own_slots: Slots,
     pub(crate) health: Health,
     pub(crate) incoming: Incoming,
     pub(crate) keyring: watch::Sender<Option<Arc<Keyring>>>,

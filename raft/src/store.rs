@@ -24,7 +24,6 @@ use crate::forward::Router;
 use crate::freshness::Freshness;
 use crate::health::Health;
 use crate::identity::Identity;
-use crate::lanes::Slots;
 use crate::leader::{LeaderView, Raft};
 use crate::log_store::LogStore;
 use crate::miss::Misses;
@@ -130,7 +129,6 @@ impl ReplicatedStore {
             rounds,
             claims: Claims::default(),
             attempts: Arc::default(),
-            own_slots: Slots::default(),
             health: Health::default(),
             keyring: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
