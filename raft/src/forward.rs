@@ -50,8 +50,8 @@ impl Deliver for Router {
             if batch.is_empty() {
                 return;
             }
-            let mut leaders = self.leaders.clone();
-            let tried = match leaders.now() {
+            let seen = self.leaders.now();
+            let tried = match seen {
                 Leader::Me => self.propose(&batch).await,
                 Leader::Other(leader) => {
                     batch = give_back(batch);
@@ -69,10 +69,8 @@ impl Deliver for Router {
             match tried {
                 Ok(results) => return finish_each(batch, results),
                 Err(Again::Elsewhere) => {}
-                // Whichever comes first: news of a leader, or the time for another try.
-                Err(Again::Later) => {
-                    let _ = tokio::time::timeout(RETRY_PAUSE, leaders.changed()).await;
-                }
+                // Whichever comes first: another leader, or the time for another try.
+                Err(Again::Later) => self.leaders.clone().news_since(seen, RETRY_PAUSE).await,
             }
         }
     }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, broadcast, watch};
 use tokio::task::AbortHandle;
 
+use crate::attempts::Attempts;
 use crate::batcher::{Batcher, Failed};
 use crate::claims::Claims;
 use crate::config::StoreConfig;
@@ -52,6 +53,7 @@ pub(crate) struct Shared {
     pub(crate) batcher: Batcher,
     pub(crate) reader: SessionReader,
     pub(crate) claims: Claims,
+    pub(crate) attempts: Arc<Attempts>,
     pub(crate) health: Health,
     pub(crate) incoming: Incoming,
     pub(crate) keyring: watch::Sender<Option<Arc<Keyring>>>,

@@ -416,7 +416,6 @@ fn rows() -> Mutator {
         attempt: AttemptId::from_bytes([2; 16]),
         token: [3; 16],
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        patience: Ttl::from_secs(5),
     };
     let seeds = [Batch::new(NOW, tagged).to_bytes(), forward.to_bytes(), claim.to_bytes(), ping().to_bytes()];
     Mutator::new(

@@ -32,11 +32,19 @@ const MAX_CONNECTIONS: usize = 16 * 1024;
 /// Operators are few.
 const MAX_OPERATOR_CONNECTIONS: usize = 64;
 
-/// Peers are few, and each keeps a handful of connections.
-const MAX_PEER_CONNECTIONS: usize = 256;
+/// Connections per worker of the peer listener: each question of a peer has one of its own.
+const MAX_PEER_CONNECTIONS: usize = 768;
+
+/// Replicas besides this one whose every question finds a connection.
+const OTHER_REPLICAS: usize = 4;
 
 /// Workers of the peer listener: two, so that a large snapshot chunk does not hold up a heartbeat.
 const PEER_WORKERS: usize = 2;
+
+const _: () = assert!(
+    OTHER_REPLICAS * PeerService::MAX_QUESTIONS_OF_A_PEER <= PEER_WORKERS * MAX_PEER_CONNECTIONS,
+    "if every peer fills all its lanes, the listener still takes what consensus asks next"
+);
 
 /// How long requests under way may take to finish at the stop: a login's own deadlines and a little.
 const FINISH_WITHIN_SECONDS: u64 = 30;

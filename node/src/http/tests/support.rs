@@ -31,6 +31,8 @@ pub struct FakeProvider {
     id: ProviderId,
     /// Codes redeemed.
     pub redeemed: AtomicU32,
+    /// The code `held` waits until it is told to go on.
+    pub go_on: tokio::sync::Notify,
 }
 
 #[async_trait]
@@ -98,6 +100,9 @@ impl Provider for FakeProvider {
         _: Duration,
     ) -> Result<SessionClaims, ExchangeError> {
         self.redeemed.fetch_add(1, Ordering::SeqCst);
+        if code == "held" {
+            self.go_on.notified().await;
+        }
         if code == "down" {
             return Err(ExchangeError::Deadline);
         }
