@@ -26,6 +26,7 @@ fn create() -> CreateSession {
         sid: Some(SidKey::from_bytes([0xcc; 32])),
         label: vec![1],
         body: vec![2, 2],
+        sessions_per_person: 3,
     }
 }
 
@@ -56,7 +57,7 @@ fn golden_commands() -> Vec<(Command, String)> {
             Command::CreateSession(create()),
             format!(
                 "01000000 {aa} {dd} 01000000 0100000000000000 70 0100000000000000 73 0600000000000000 {bb} 01 {cc} \
-                 0100000000000000 01 0200000000000000 0202"
+                 0100000000000000 01 0200000000000000 0202 03000000"
             ),
         ),
         (Command::Revoke(Revoke::Session(create().key)), format!("02000000 00000000 {aa}")),
@@ -114,6 +115,7 @@ fn outcome_bytes_are_fixed() {
         Refusal::TooLarge,
         Refusal::KeyTaken,
         Refusal::Invalid,
+        Refusal::StorageNearlyFull,
     ];
     let bytes = |outcome: &Outcome| hex(&encode(1, outcome));
     assert_eq!(bytes(&Outcome::Done), "0100000000");

@@ -69,10 +69,25 @@ pub struct Hello {
 pub struct Ping {
     /// The sender's own clock.
     pub clock: Timestamp,
-    /// Whether the sender is no staler than its bound: whoever has a fresh peer is unready when stale.
+    /// Whether the sender is no staler than its bound and applies entries: a replica that is not is
+    /// unready while a peer is.
     pub fresh: bool,
     /// The cookie secrets that the sender holds: one is used once everybody holds it.
     pub keys: Vec<KeyId>,
+    /// What the sender's disk has room for: a leader proposes no login that a majority cannot keep.
+    pub room: DiskRoom,
+}
+
+/// How much a replica's disk has room for. Append-only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiskRoom {
+    /// Enough.
+    #[default]
+    Enough,
+    /// Little: another replica should lead and answer, where one has more.
+    Low,
+    /// Too little for further sessions; what ends sessions goes on.
+    NearlyFull,
 }
 
 /// Question of [`super::FrameKind::Forward`]: write these.
