@@ -19,8 +19,8 @@ pub use frame::{
     PeerRefusal, Recipient,
 };
 pub use peer::{
-    ClaimAnswer, ClaimEnd, ClaimQuestion, FindSession, Forward, Forwarded, FoundSession, Hello, MAX_FORWARDED_PATIENCE,
-    Ping, ReadIndexAnswer, ReadIndexQuestion, Written, peers_hash,
+    ClaimAnswer, ClaimEnd, ClaimQuestion, DiskRoom, FindSession, Forward, Forwarded, FoundSession, Hello,
+    MAX_FORWARDED_PATIENCE, Ping, ReadIndexAnswer, ReadIndexQuestion, Written, peers_hash,
 };
 
 /// Largest row of any tree in bytes. The store writes a leaf of rows as one page, and a page over a

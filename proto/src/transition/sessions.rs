@@ -3,7 +3,9 @@
 
 use super::Entry;
 use super::overlay::Overlay;
-use crate::command::{ATTEMPT_WINDOW, CreateSession, MOST_ENDED_BY_LOGIN, Outcome, RETRY_WINDOW, REVOKE_NOW, Refusal, Revoke};
+use crate::command::{
+    ATTEMPT_WINDOW, CreateSession, MOST_ENDED_BY_LOGIN, Outcome, RETRY_WINDOW, REVOKE_NOW, Refusal, Revoke,
+};
 use crate::id::{Epoch, Generation, SessionKey, SubjectKey};
 use crate::keyspace::{
     AttemptRow, Key, NotBeforeRow, SessionCountRow, TombstoneRow, attempt_key, index_row_key, not_before_key,
