@@ -7,7 +7,7 @@ use std::time::Duration;
 use conclave_proto::time::{Boottime, Ttl};
 
 use crate::config::SnapshotLimits;
-use crate::limits::{LOG_PART_OF_FREE, SMALLEST_CUT_BYTES};
+use crate::limits::{LOG_PART_OF_FREE, LOW_DISK_BYTES, SMALLEST_CUT_BYTES};
 use crate::log_store::LogStore;
 use crate::shared::Shared;
 
@@ -37,7 +37,8 @@ struct Seen {
 }
 
 fn due(seen: Seen, limits: SnapshotLimits) -> Option<Due> {
-    if seen.stored > seen.free / LOG_PART_OF_FREE && seen.grown >= SMALLEST_CUT_BYTES {
+    let room = seen.free.saturating_sub(LOW_DISK_BYTES) / LOG_PART_OF_FREE;
+    if seen.stored > room && seen.grown >= SMALLEST_CUT_BYTES {
         return Some(Due::Crowded);
     }
     let grown = seen.grown >= limits.log_bytes && seen.passed >= limits.min_interval;
@@ -117,9 +118,14 @@ mod tests {
 
     #[test]
     fn the_log_is_cut_once_it_is_over_a_quarter_of_the_free_space_whatever_the_time() {
-        assert_eq!(why(10 * MIB, 0, 10 * MIB, 40 * MIB), None, "just a quarter");
-        assert_eq!(why(10 * MIB, 0, 10 * MIB + 1, 40 * MIB), Some(Due::Crowded));
-        assert_eq!(why(2 * MIB, 0, 10 * MIB + 1, 40 * MIB), Some(Due::Crowded), "the whole log counts");
+        let free = LOW_DISK_BYTES + LOG_PART_OF_FREE * 10 * MIB;
+        assert_eq!(why(10 * MIB, 0, 10 * MIB, free), None);
+        assert_eq!(why(10 * MIB, 0, 10 * MIB + 1, free), Some(Due::Crowded));
+        assert_eq!(why(2 * MIB, 0, 10 * MIB + 1, free), Some(Due::Crowded), "the whole log counts");
+        for free in (0..4096).map(|mib| mib * MIB) {
+            let log = (free / 4 + 1).max(SMALLEST_CUT_BYTES);
+            assert_eq!(why(log, 0, log, free), Some(Due::Crowded), "over a quarter of {free} bytes");
+        }
         assert_eq!(why(SMALLEST_CUT_BYTES, 0, 2 * MIB, 0), Some(Due::Crowded));
         assert_eq!(why(SMALLEST_CUT_BYTES - 1, 0, 2 * MIB, 0), None, "there would be next to nothing to cut");
     }

@@ -9,17 +9,19 @@ use std::sync::Arc;
 use crate::disk::{DiskProbe, sync_dir};
 use crate::layout::Layout;
 use crate::limits::{FULL_DISK_BYTES, NOT_NEARLY_FULL_BYTES, RESERVE_BYTES};
+use crate::snapshot::{BUILDING, CURRENT};
 
 /// The reserve of one data directory.
 pub(crate) struct Reserve {
     dir: PathBuf,
     path: PathBuf,
+    snapshots: PathBuf,
     disk: Arc<dyn DiskProbe>,
 }
 
 impl Reserve {
     pub(crate) fn new(layout: &Layout, disk: Arc<dyn DiskProbe>) -> Self {
-        Self { dir: layout.root().to_path_buf(), path: layout.reserve(), disk }
+        Self { dir: layout.root().to_path_buf(), path: layout.reserve(), snapshots: layout.snapshots(), disk }
     }
 
     /// Before the store is opened: gives the reserve up if the disk is full. Whether it did.
@@ -30,9 +32,9 @@ impl Reserve {
         release(&self.path)
     }
 
-    /// Bytes free beyond the reserve. Makes the reserve where it is missing and there is room.
+    /// Bytes free beyond the reserve, as soon as no snapshot is being built. Makes the reserve where it is missing and there is room.
     pub(crate) fn look(&self) -> io::Result<u64> {
-        let free = self.disk.free_bytes(&self.dir)?;
+        let free = self.disk.free_bytes(&self.dir)? + self.given_back();
         if self.path.exists() {
             return Ok(free);
         }
@@ -41,6 +43,13 @@ impl Reserve {
             self.make()?;
         }
         Ok(beyond)
+    }
+
+    /// While a snapshot is being built, two lie there: one of them is about to go, and what comes and
+    /// goes must not move a mark.
+    fn given_back(&self) -> u64 {
+        let bytes = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        bytes(&self.snapshots.join(BUILDING)).min(bytes(&self.snapshots.join(CURRENT)))
     }
 
     /// Under another name until its blocks are there: a half-made one would be counted as whole.
