@@ -64,7 +64,7 @@ pub const LOW_DISK_BYTES: u64 = 32 * 1024 * 1024;
 
 /// From so many bytes on the disk counts as roomy again; above the low mark, so that the
 /// replica does not flap.
-pub const ROOMY_DISK_BYTES: u64 = 44 * 1024 * 1024;
+pub const ROOMY_DISK_BYTES: u64 = 36 * 1024 * 1024;
 
 const _: () = assert!(FULL_DISK_BYTES < RESERVE_BYTES, "a reserve given up is more than a start needs");
 const _: () = assert!(NEARLY_FULL_BYTES < NOT_NEARLY_FULL_BYTES && NOT_NEARLY_FULL_BYTES < LOW_DISK_BYTES);

@@ -78,6 +78,8 @@ pub(crate) struct Flags {
     pub(crate) no_secret_opens: AtomicBool,
     /// A planned stop has begun.
     pub(crate) stopping: AtomicBool,
+    /// The disk has had little room for longer than peers take to tell of theirs.
+    pub(crate) low_disk: AtomicBool,
     /// A planned stop is coming: no visitors are to be sent here.
     pub(crate) draining: AtomicBool,
     /// This replica's wall clock is wrong.

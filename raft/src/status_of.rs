@@ -105,7 +105,7 @@ fn found_reasons(shared: &Shared) -> Vec<NotReadyReason> {
     if matches!(*shared.state.health().borrow(), ApplyHealth::Stopped { .. }) {
         reasons.push(NotReadyReason::UnknownEntry);
     }
-    if shared.room() != DiskRoom::Enough {
+    if flags.low_disk.load(Ordering::Acquire) {
         reasons.push(NotReadyReason::LowDisk);
     }
     if !flags.caught_up.load(Ordering::Acquire) {

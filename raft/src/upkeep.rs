@@ -131,6 +131,10 @@ pub(crate) async fn judge(shared: Arc<Shared>) {
     }
 }
 
+/// How long a disk has to have little room before that counts against readiness: disks that fill
+/// together are seen a second apart, and told of by a ping, and until then each seems the only one.
+const LOW_FOR: Duration = Duration::from_secs(3);
+
 /// Between two tries to hand over for the disk's sake: each holds writes up for a moment.
 const BETWEEN_HAND_OVERS: Duration = Duration::from_secs(30);
 
@@ -140,12 +144,19 @@ pub(crate) async fn watch_disk(shared: Arc<Shared>) {
     let mut space = shared.space.clone();
     let mut said = DiskRoom::Enough;
     let mut handed_over: Option<tokio::time::Instant> = None;
+    let mut low_since: Option<tokio::time::Instant> = None;
     loop {
         let DiskSpace { room, free_bytes } = *space.borrow_and_update();
         if room != said {
             say_room(room, free_bytes);
             said = room;
         }
+        low_since = match room {
+            DiskRoom::Enough => None,
+            DiskRoom::Low | DiskRoom::NearlyFull => low_since.or_else(|| Some(tokio::time::Instant::now())),
+        };
+        let lasts = low_since.is_some_and(|since| since.elapsed() >= LOW_FOR);
+        shared.flags.low_disk.store(lasts, Ordering::Release);
         shared.decide_candidature();
         let rested = handed_over.is_none_or(|at| at.elapsed() >= BETWEEN_HAND_OVERS);
         if rested && shared.leaders.is_me() && shared.is_outdone_in_room() {

@@ -37,8 +37,10 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Between two logins of another person, and between two looks at readiness and disks.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What a disk may grow by in the second half of the loop: segments of 16 MiB come one at a time.
-const FLAT_WITHIN: u64 = 2 * 16 * MIB;
+/// What a disk may grow by in the second half of the loop. The store's file grows by segments of
+/// 16 MiB, one in ten to twenty seconds of such logins: it gives a segment back only once half of
+/// it is stale.
+const GROWS_AT_MOST: u64 = 3 * 16 * MIB;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_account() -> Result<(), Failure> {
@@ -139,7 +141,7 @@ async fn held(
     let most = seen.used.iter().copied().max().unwrap_or_default();
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / MIB as f64);
     scenario.figure("of 192 MiB in use, halfway / at the end / most", [half, end, most].map(mib).join(" / "));
-    assert!(end <= half + FLAT_WITHIN, "the disk grew from {} to {} in the second half", mib(half), mib(end));
+    assert!(end <= half + GROWS_AT_MOST, "the disk grew from {} to {} in the second half", mib(half), mib(end));
     for replica in &world.cluster.replicas {
         assert!(replica.data_dir.join("reserve").exists(), "the reserve of {} is whole", replica.name);
         assert!(replica.metric("conclave_logins_without_room_total").await?.abs() < 0.5, "no login was refused");
