@@ -76,12 +76,7 @@ impl ReplicatedStore {
             .map_err(|error| OpenError::Core(error.to_string()))?;
         let leaders = LeaderView::new(raft.metrics());
         let question = config.timeouts.question();
-        let freshness = Arc::new(Freshness::new(
-            Arc::clone(&clock),
-            Arc::clone(&config.observer),
-            config.max_staleness,
-            config.fail_open_max,
-        ));
+        let freshness = Arc::new(freshness(&config, &clock));
         let rounds = Rounds::start(raft.clone(), state.clone(), Arc::clone(&clock), question.as_duration(), resumed);
         let misses = Misses::new(
             leaders.clone(),
@@ -284,6 +279,10 @@ impl ReplicatedStore {
         // Dropping it syncs and joins threads.
         let _ = tokio::task::spawn_blocking(move || drop(guard)).await;
     }
+}
+
+fn freshness(config: &StoreConfig, clock: &Arc<dyn Clock>) -> Freshness {
+    Freshness::new(Arc::clone(clock), Arc::clone(&config.observer), config.max_staleness, config.fail_open_max)
 }
 
 fn identity(config: &StoreConfig, storage: &Storage, entropy: &Arc<dyn Entropy>) -> Identity {
