@@ -86,6 +86,7 @@ pub fn login(body: usize) -> CreateSession {
         sid: Some(SidKey::from_bytes(random())),
         label: random_bytes(LABEL_BYTES),
         body: random_bytes(body),
+        replaces: Vec::new(),
         sessions_per_person: 1000,
     }
 }

@@ -91,6 +91,7 @@ pub async fn log_in(store: &ReplicatedStore, ring: &Keyring, body: SessionBody) 
         sid: None,
         label: seal_label(cluster, &key, &label, random())?,
         body: seal_body(cluster, &ticket, Generation::default(), &body, random())?,
+        replaces: Vec::new(),
         sessions_per_person: 1000,
     };
     let written = store.write(Command::CreateSession(create), LOGIN_WITHIN).await?;

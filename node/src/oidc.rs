@@ -65,6 +65,9 @@ pub trait Provider: TokenIssuer {
     /// is redeemed, and for error answers too.
     fn check_iss(&self, iss: Option<&str>) -> Result<(), InvalidIss>;
 
+    /// URLs at whose origins the provider itself is, besides its issuer: as far as they are known.
+    fn own_urls(&self) -> Vec<String>;
+
     /// Redeems a code, once, and checks everything that comes back.
     async fn exchange(
         &self,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cookie::MAX_COOKIES_TRIED;
 use crate::id::{
     AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, LogIndex, MAX_NAME_LEN, ProcessId, ProviderId, SessionKey,
     SidKey, SiteId, SubjectKey,
@@ -50,6 +51,10 @@ pub const MAX_EXPIRE: usize = 512;
 /// syncs after 2 MiB at the latest, its own bytes for each row included.
 pub const MAX_CHANGE_BYTES: usize = 1024 * 1024;
 
+/// Most sessions that one login ends: as many as cookies of one request are tried.
+pub const MAX_REPLACED: usize = MAX_COOKIES_TRIED;
+const _: () = assert!(MAX_REPLACED <= REVOKE_NOW, "a login ends no more than a revocation");
+
 /// How long, in log time, the result of a command is remembered and a retry of it is safe; older
 /// commands are refused. A tombstone lives as long.
 pub const RETRY_WINDOW: Ttl = Ttl::from_secs(120);
@@ -89,6 +94,7 @@ pub struct Tag {
 }
 
 /// What can be done to the replicated state. Append-only: the position of a variant is part of the log format.
+#[expect(clippy::large_enum_variant, reason = "most commands are logins, and a batch holds at most 64")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// The first command of a cluster. Later ones are refused.
@@ -170,6 +176,8 @@ pub struct CreateSession {
     /// Sealed body, at most [`crate::session::MAX_SEALED_BODY`].
     #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
+    /// Sessions whose cookies came with the login: they end as this one begins. At most [`MAX_REPLACED`].
+    pub replaces: Vec<SessionKey>,
     /// Most sessions of one person, this one included; 0 = no limit. Beyond it this login ends the
     /// oldest, at most [`MOST_ENDED_BY_LOGIN`]. It stands in the command, so that replicas with
     /// different configurations do the same.
@@ -322,7 +330,8 @@ impl CreateSession {
     fn check_limits(&self) -> Result<(), Refusal> {
         // A name that came over the wire did not pass through its parser.
         let names_fit = self.provider.as_str().len() <= MAX_NAME_LEN && self.site.as_str().len() <= MAX_NAME_LEN;
-        let fits = names_fit && self.label.len() <= MAX_SEALED_LABEL && self.body.len() <= MAX_SEALED_BODY;
+        let envelopes_fit = self.label.len() <= MAX_SEALED_LABEL && self.body.len() <= MAX_SEALED_BODY;
+        let fits = names_fit && envelopes_fit && self.replaces.len() <= MAX_REPLACED;
         if !fits {
             return Err(Refusal::TooLarge);
         }
@@ -333,12 +342,13 @@ impl CreateSession {
     }
 }
 
-/// The largest login: tag, variant, keys, names, and the two envelopes with their lengths.
+/// The largest login: tag, variant, keys, names, the two envelopes with their lengths, and whom it replaces.
 const LARGEST_CREATE: usize = (ProcessId::LEN + 8 + 8)
     + 4
     + (SessionKey::LEN + AttemptId::LEN + 4 + 2 * (8 + MAX_NAME_LEN) + 8 + SubjectKey::LEN + 1 + SidKey::LEN)
     + (8 + MAX_SEALED_LABEL)
     + (8 + MAX_SEALED_BODY)
+    + (8 + MAX_REPLACED * SessionKey::LEN)
     + 4;
 const _: () = assert!(LARGEST_CREATE <= MAX_BATCH_BYTES, "every login that is accepted fits into one entry");
 

@@ -10,8 +10,8 @@
 //!   (the rows it does it to), [`wire`] (bytes of rows and peer messages; the only bincode).
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
-//! - Requests: [`forwarded`] (what the original request was), [`redirect`] (where a browser may be
-//!   sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
+//! - Requests: [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
+//!   [`redirect`] (where a browser may be sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
 //!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
 //! - Logs: [`logline`] (the forms of lines, and what no line may hold).
 //!
@@ -36,6 +36,7 @@ pub mod authorization;
 pub mod command;
 pub mod cookie;
 mod crypto;
+pub mod fetch_metadata;
 pub mod forwarded;
 pub mod htpasswd;
 pub mod id;

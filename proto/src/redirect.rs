@@ -2,6 +2,7 @@
 
 mod hosts;
 mod local;
+mod own;
 mod relative;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use url::Url;
 
 pub use hosts::{AllowedHosts, InvalidAllowedHost};
 pub use local::LocalUri;
+pub use own::{Targets, names_host};
 
 /// Longest target in bytes: it travels inside the login cookie, of which several share 3 KiB.
 pub const MAX_RETURN_TO: usize = 1024;
@@ -45,12 +47,15 @@ pub enum InvalidReturnTo {
     /// Well-formed, but its host and port are not allowed.
     #[error("the return target's host is not allowed: list it in whitelist_domains")]
     Host,
+    /// One of this service's own pages: signing out there, or beginning another login, would go on for ever.
+    #[error("the return target is a page of this service itself")]
+    OwnPrefix,
 }
 
 impl ReturnTo {
     /// Checks a target that the query layer has decoded once. Accepts a path that begins with one
-    /// slash, and `http://` or `https://` URLs whose host and port `hosts` allows.
-    pub fn parse(raw: &str, hosts: &AllowedHosts) -> Result<Self, InvalidReturnTo> {
+    /// slash, and `http://` or `https://` URLs whose host and port are allowed; never one of our own pages.
+    pub fn parse(raw: &str, targets: &Targets<'_>) -> Result<Self, InvalidReturnTo> {
         if raw.is_empty() {
             return Err(InvalidReturnTo::Empty);
         }
@@ -61,20 +66,29 @@ impl ReturnTo {
             return Err(InvalidReturnTo::Control);
         }
         if raw.starts_with('/') {
-            return relative::checked(raw).map(|path| Self(escape_non_ascii(&path)));
+            let path = relative::checked(raw)?;
+            let own = targets.is_own_path(&path);
+            return if own { Err(InvalidReturnTo::OwnPrefix) } else { Ok(Self(escape_non_ascii(&path))) };
         }
-        check_absolute(raw, hosts)?;
-        Ok(Self(escape_non_ascii(raw)))
+        let seen = check_absolute(raw, targets.hosts)?;
+        if targets.is_own_url(&seen) { Err(InvalidReturnTo::OwnPrefix) } else { Ok(Self(escape_non_ascii(raw))) }
     }
 
     /// Checks a target anew that [`ReturnTo::as_str`] gave: the list of hosts may have changed since.
-    pub fn parse_again(kept: &str, hosts: &AllowedHosts) -> Result<Self, InvalidReturnTo> {
-        Self::parse(&unescape_non_ascii(kept), hosts)
+    pub fn parse_again(kept: &str, targets: &Targets<'_>) -> Result<Self, InvalidReturnTo> {
+        Self::parse(&unescape_non_ascii(kept), targets)
     }
 
     /// The first candidate that is valid; `/` if none is.
-    pub fn first_of<'c>(candidates: impl IntoIterator<Item = &'c str>, hosts: &AllowedHosts) -> Self {
-        candidates.into_iter().find_map(|raw| Self::parse(raw, hosts).ok()).unwrap_or_else(Self::root)
+    pub fn first_of<'c>(candidates: impl IntoIterator<Item = &'c str>, targets: &Targets<'_>) -> Self {
+        candidates.into_iter().find_map(|raw| Self::parse(raw, targets).ok()).unwrap_or_else(Self::root)
+    }
+
+    /// Whether it leads to the origin of one of these URLs; `own` is the origin that a path stands for.
+    pub fn leads_to(&self, urls: &[String], own: &str) -> bool {
+        let Ok(landed) = Url::parse(own).and_then(|own| own.join(&self.0)) else { return false };
+        let origin = landed.origin();
+        origin.is_tuple() && urls.iter().any(|url| Url::parse(url).is_ok_and(|url| url.origin() == origin))
     }
 
     /// The root of this host.
@@ -96,7 +110,7 @@ impl fmt::Display for ReturnTo {
 
 /// Two readings have to agree: the plain split that the list is written for, and the URL
 /// standard's, which is the browser's.
-fn check_absolute(raw: &str, hosts: &AllowedHosts) -> Result<(), InvalidReturnTo> {
+fn check_absolute(raw: &str, hosts: &AllowedHosts) -> Result<Url, InvalidReturnTo> {
     let (scheme, rest) = raw.split_once("://").ok_or(InvalidReturnTo::Scheme)?;
     if !matches!(scheme, "http" | "https") {
         return Err(InvalidReturnTo::Scheme);
@@ -115,7 +129,7 @@ fn check_absolute(raw: &str, hosts: &AllowedHosts) -> Result<(), InvalidReturnTo
     if seen.origin() != plain.origin() {
         return Err(InvalidReturnTo::Malformed);
     }
-    if hosts.allow(host_port) && hosts.allow_normalised(&plain) { Ok(()) } else { Err(InvalidReturnTo::Host) }
+    if hosts.allow(host_port) && hosts.allow_normalised(&plain) { Ok(seen) } else { Err(InvalidReturnTo::Host) }
 }
 
 /// Non-ASCII characters percent-encoded in lower case, as oauth2-proxy's `Location` has them.

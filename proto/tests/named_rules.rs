@@ -13,7 +13,7 @@ use conclave_proto::login::{LOGIN_ENTROPY, LoginAttempt};
 use conclave_proto::policy::{
     Decision, EmailDomains, Known, OpeningRules, Policy, QueryConstraints, decide, login_allowed,
 };
-use conclave_proto::redirect::{AllowedHosts, ReturnTo};
+use conclave_proto::redirect::{AllowedHosts, ReturnTo, Targets};
 use conclave_proto::session::Identity;
 use conclave_proto::ticket::{TICKET_ENTROPY, Ticket};
 use conclave_proto::time::{Timestamp, Ttl};
@@ -49,7 +49,8 @@ fn path_opens(pattern: &str, uri: &str) -> bool {
 }
 
 fn is_return_target(raw: &str, allowed: &[&str]) -> bool {
-    ReturnTo::parse(raw, &AllowedHosts::parse(allowed).expect("hosts")).is_ok()
+    let hosts = AllowedHosts::parse(allowed).expect("hosts");
+    ReturnTo::parse(raw, &Targets { hosts: &hosts, prefix: "/oauth2", own_hosts: &["service.test"] }).is_ok()
 }
 
 fn person(email: &str, groups: &[&str]) -> Identity {

@@ -51,8 +51,8 @@ pub(crate) enum AskError {
     /// It answered that it will not.
     #[error("refused: it {0}")]
     Refused(PeerRefusal),
-    /// The answer is no answer to this question.
-    #[error("answered nonsense")]
+    /// The response cannot be read, or does not answer this question.
+    #[error("sent an invalid response")]
     Malformed,
 }
 

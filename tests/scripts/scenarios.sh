@@ -13,35 +13,39 @@ chosen=("$@")
 # A choice renews its own rows and keeps the others.
 [ "${#chosen[@]}" -gt 0 ] || rm -rf "${CARGO_TARGET_DIR:-target}/report"
 
-ran=()
+report=${CARGO_TARGET_DIR:-target}/debug/report
+wanted=()
 failed=()
 while IFS=$'\t' read -r name quick needs; do
     case $name in '' | '#'*) continue ;; esac
     if [ "${#chosen[@]}" -gt 0 ] && [[ ! " ${chosen[*]} " == *" $name "* ]]; then continue; fi
-    if [ "$mode" = quick ] && [ "$needs" = java ] && ! command -v java >/dev/null 2>&1; then
-        echo "== $name: only where Java is there, and in test-full"
-        continue
-    fi
-    if [ "$mode" = quick ] && [ "$needs" = image ] && [ ! -d target/image/root ]; then
-        echo "== $name: only where \`make image\` has run, and in test-full"
+    # Each scenario of the list leaves a row, one that is left out too.
+    wanted+=("$name")
+    missing=
+    case $needs in
+        java) command -v java >/dev/null 2>&1 || missing="Java is not installed" ;;
+        image) [ -d target/image/root ] || missing="\`make image\` has not run" ;;
+    esac
+    if [ "$mode" = quick ] && [ -n "$missing" ]; then
+        echo "== $name: skipped: $missing"
+        "$report" --skip "$name" "$missing"
         continue
     fi
     if [ "$mode" = full ]; then scale=${SCALE:-1}; else scale=${SCALE:-$quick}; fi
     echo "== $name (SCALE=$scale)"
-    ran+=("$name")
     if ! SCALE=$scale RUST_BACKTRACE=0 cargo test -q --workspace --test "$name" -- --test-threads=1 --nocapture; then
         failed+=("$name")
     fi
 done <tests/scenarios.tsv
 
-arguments=(--expect "$(IFS=,; echo "${ran[*]}")")
+arguments=(--expect "$(IFS=,; echo "${wanted[*]}")")
 if [ "$mode" = full ]; then
     mkdir -p docs/reports
     arguments+=(--write docs/reports/test-full.md)
 fi
 echo
 status=0
-"${CARGO_TARGET_DIR:-target}/debug/report" "${arguments[@]}" || status=1
+"$report" "${arguments[@]}" || status=1
 if [ "${#failed[@]}" -gt 0 ]; then
     echo "failed: ${failed[*]}"
     status=1

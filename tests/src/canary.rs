@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use regex::bytes::Regex;
 
 use crate::Failure;
@@ -15,10 +16,20 @@ const SHORTEST: usize = 8;
 pub struct Canaries(BTreeMap<Vec<u8>, String>);
 
 impl Canaries {
-    /// Adds a value; too short ones are left out.
+    /// Adds a value as it is, in hexadecimal of both cases, and as it stands in URLs; too short ones are left out.
     pub fn add(&mut self, kind: &str, value: &[u8]) {
-        if value.len() >= SHORTEST {
-            self.0.insert(value.to_vec(), kind.to_owned());
+        if value.len() < SHORTEST {
+            return;
+        }
+        let hex = |digits: fn(u8) -> String| value.iter().map(|byte| digits(*byte)).collect::<String>();
+        let forms = [
+            (String::new(), value.to_vec()),
+            (" in hexadecimal".to_owned(), hex(|byte| format!("{byte:02x}")).into_bytes()),
+            (" in upper-case hexadecimal".to_owned(), hex(|byte| format!("{byte:02X}")).into_bytes()),
+            (" as in a URL".to_owned(), percent_encode(value, NON_ALPHANUMERIC).to_string().into_bytes()),
+        ];
+        for (form, bytes) in forms {
+            self.0.entry(bytes).or_insert_with(|| format!("{kind}{form}"));
         }
     }
 
@@ -73,6 +84,13 @@ mod tests {
         let found = canaries.found_in(&bytes).expect("scanned");
         assert_eq!(found, [("token".to_owned(), 5), ("secret".to_owned(), 16)]);
         assert!(canaries.found_in(b"aXb+c(d)e").expect("scanned").is_empty());
+        for (form, kind) in [
+            (b"..612e622b6328642965..".as_slice(), "token in hexadecimal"),
+            (b"..612E622B6328642965..", "token in upper-case hexadecimal"),
+            (b"..a%2Eb%2Bc%28d%29e..", "token as in a URL"),
+        ] {
+            assert_eq!(canaries.found_in(form).expect("scanned"), [(kind.to_owned(), 2)]);
+        }
         assert!(Canaries::default().found_in(b"").is_err());
     }
 }

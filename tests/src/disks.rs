@@ -1,13 +1,17 @@
 //! Disks whose power can be cut: ext4 on loop devices. Small volumes that fill up: in memory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::process::run;
 use crate::workdir::WorkDir;
-use crate::{Failure, repository};
+use crate::{Failure, repository, timing};
 
 /// Room for a store with its 16 MiB segments and a snapshot; the image is sparse.
 const SIZE: &str = "1500M";
+
+/// The kernel gives a loop device back within this once nothing holds its file system.
+const RELEASED_WITHIN: Duration = Duration::from_secs(20);
 
 /// One disk, mounted. Dropping it unmounts it.
 #[derive(Debug)]
@@ -39,7 +43,14 @@ impl Disk {
     }
 
     /// Mounts it, which replays its journal.
+    ///
+    /// Below it the place is mounted on itself and shared: a namespace that is made meanwhile, by anyone on this
+    /// machine, copies the mount, and only from a shared one does an unmount reach the copy. A copy would keep the
+    /// file system without power, and the next mount would be of that one.
     pub fn mount(&mut self) -> Result<(), Failure> {
+        let place = self.mount.as_os_str();
+        run("mount", &["--bind".as_ref(), place, place])?;
+        run("mount", &["--make-shared".as_ref(), place])?;
         run("mount", &["-o".as_ref(), "loop".as_ref(), self.image.as_os_str(), self.mount.as_os_str()])?;
         self.mounted = true;
         Ok(())
@@ -55,11 +66,19 @@ impl Disk {
         run("fsfreeze", &[if is_frozen { "-f" } else { "-u" }, text(&self.mount)?]).map(drop)
     }
 
-    /// Unmounts it; whoever used it must be dead.
+    /// Unmounts it and waits until no namespace holds it; the processes that used it must be dead.
     pub fn unmount(&mut self) -> Result<(), Failure> {
         run("umount", &[&self.mount])?;
         self.mounted = false;
-        Ok(())
+        run("umount", &[&self.mount])?;
+        let is_held = || {
+            let devices = run("losetup", &["--noheadings".as_ref(), "-j".as_ref(), self.image.as_os_str()]);
+            devices.map_or(true, |devices| !devices.trim().is_empty())
+        };
+        if timing::holds_within(RELEASED_WITHIN, || !is_held()) {
+            return Ok(());
+        }
+        Err(format!("{} is still held by a mount namespace of another process", self.mount.display()).into())
     }
 }
 
@@ -68,7 +87,9 @@ impl Drop for Disk {
         if self.mounted {
             // A frozen one would keep whoever touches it.
             let _ = self.freeze(false);
-            let _ = run("umount", &["-l".as_ref(), self.mount.as_os_str()]);
+            for _ in 0..2 {
+                let _ = run("umount", &["-l".as_ref(), self.mount.as_os_str()]);
+            }
         }
         let _ = std::fs::remove_file(&self.image);
     }

@@ -14,7 +14,7 @@ use rcgen::{
 };
 use ring::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::Failure;
 
@@ -37,6 +37,39 @@ pub enum Shows<'a> {
         /// The peer's name.
         name: &'a PeerName,
     },
+    /// A leaf as no replica makes one.
+    Odd(&'a OddLeaf<'a>),
+}
+
+/// When a leaf is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Now.
+    Now,
+    /// Until years ago.
+    Past,
+    /// In years.
+    Future,
+}
+
+/// A leaf with one thing wrong or another.
+#[derive(Clone, Debug)]
+pub struct OddLeaf<'a> {
+    /// The secret of the authority that signs it; none: it signs itself.
+    pub signer: Option<&'a CookieSecret>,
+    /// The peers whose names stand in it.
+    pub names: Vec<&'a PeerName>,
+    /// When it is valid.
+    pub validity: Validity,
+    /// Whether it is for servers alone.
+    pub server_only: bool,
+}
+
+impl<'a> OddLeaf<'a> {
+    /// As a replica's: under that secret, in that name, valid now, for clients.
+    pub fn sound(secret: &'a CookieSecret, name: &'a PeerName) -> Self {
+        Self { signer: Some(secret), names: vec![name], validity: Validity::Now, server_only: false }
+    }
 }
 
 /// A client of the peer port.
@@ -54,16 +87,31 @@ impl Intruder {
         address: SocketAddr,
         shows: Shows<'_>,
     ) -> Result<Self, Failure> {
+        Self::speaking(&rustls::version::TLS13, secret, target, address, shows)
+    }
+
+    /// As [`Intruder::new`], by that version of TLS.
+    pub fn speaking(
+        version: &'static SupportedProtocolVersion,
+        secret: &CookieSecret,
+        target: &PeerName,
+        address: SocketAddr,
+        shows: Shows<'_>,
+    ) -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
         roots.add(authority(secret)?.0)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_protocol_versions(&[version])?
             .with_root_certificates(roots);
         let config = match shows {
             Shows::Nothing => config.with_no_client_auth(),
             Shows::Leaf { secret, name } => {
-                let (certificate, key) = leaf(secret, name)?;
+                let (certificate, key) = leaf(&OddLeaf::sound(secret, name))?;
+                config.with_client_auth_cert(vec![certificate], key.into())?
+            }
+            Shows::Odd(odd) => {
+                let (certificate, key) = leaf(odd)?;
                 config.with_client_auth_cert(vec![certificate], key.into())?
             }
         };
@@ -106,17 +154,23 @@ fn authority(secret: &CookieSecret) -> Result<(CertificateDer<'static>, Issuer<'
     Ok((certificate.into(), Issuer::new(params, key)))
 }
 
-fn leaf(
-    secret: &CookieSecret,
-    name: &PeerName,
-) -> Result<(CertificateDer<'static>, PrivatePkcs8KeyDer<'static>), Failure> {
-    let (_, issuer) = authority(secret)?;
+fn leaf(odd: &OddLeaf<'_>) -> Result<(CertificateDer<'static>, PrivatePkcs8KeyDer<'static>), Failure> {
     let key = KeyPair::generate_for(&PKCS_ED25519)?;
-    let host = synthetic_name(name);
     let mut params = CertificateParams::default();
-    params.subject_alt_names = vec![SanType::DnsName(host.as_str().try_into()?)];
+    (params.not_before, params.not_after) = match odd.validity {
+        Validity::Now => (params.not_before, params.not_after),
+        Validity::Past => (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1)),
+        Validity::Future => (date_time_ymd(2150, 1, 1), date_time_ymd(2151, 1, 1)),
+    };
+    for name in &odd.names {
+        params.subject_alt_names.push(SanType::DnsName(synthetic_name(name).as_str().try_into()?));
+    }
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let certificate = params.signed_by(&key, &issuer)?;
+    let usage = if odd.server_only { ExtendedKeyUsagePurpose::ServerAuth } else { ExtendedKeyUsagePurpose::ClientAuth };
+    params.extended_key_usages = vec![usage];
+    let certificate = match odd.signer {
+        Some(secret) => params.signed_by(&key, &authority(secret)?.1)?,
+        None => params.self_signed(&key)?,
+    };
     Ok((certificate.into(), PrivatePkcs8KeyDer::from(key.serialize_der())))
 }

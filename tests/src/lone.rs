@@ -77,6 +77,11 @@ impl Lone {
         &mut self.process
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Whether it has not ended.
     pub fn runs(&mut self) -> bool {
         self.process.ended().is_none()

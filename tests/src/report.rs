@@ -17,6 +17,8 @@ pub enum Verdict {
     Unknown,
     /// Every check held.
     Passed,
+    /// Left out: a part is missing here. Never in CI.
+    Skipped,
 }
 
 /// One line of the table.
@@ -36,6 +38,8 @@ pub struct Row {
     pub seed: u64,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// How many checks held, of all kinds together.
+    pub held: usize,
     /// Its end.
     pub verdict: Verdict,
 }
@@ -62,11 +66,12 @@ impl Scenario {
             figures: Vec::new(),
             seed: scale.seed(),
             seconds: 0.0,
+            held: 0,
             verdict: Verdict::Unknown,
         };
         println!("{name}: {ran} of {full} {unit}, SEED={}", scale.seed());
         let scenario = Self { row, begun: timing::now(), scale };
-        scenario.write();
+        scenario.row.write();
         scenario
     }
 
@@ -81,19 +86,45 @@ impl Scenario {
         self.row.figures.push((name.to_owned(), value.to_string()));
     }
 
-    /// Every check held.
+    /// `count` checks of `what` were asserted and held. None at all is a failure: the loop over them ran empty.
+    pub fn held(&mut self, what: &str, count: usize) {
+        assert!(count > 0, "{}: asserted over nothing: {what}", self.row.scenario);
+        self.row.held += count;
+        self.figure(what, count);
+    }
+
+    /// Every check held. A scenario that named none has asserted over nothing, and fails.
     pub fn passed(mut self) {
+        assert!(self.row.held > 0, "{}: says of no check that it held", self.row.scenario);
         self.row.verdict = Verdict::Passed;
         self.row.seconds = self.begun.elapsed().as_secs_f64();
         println!("{}: passed in {:.1} s", self.row.scenario, self.row.seconds);
-        self.write();
+        self.row.write();
+    }
+}
+
+impl Row {
+    /// The row of a scenario that was left out, and why.
+    pub fn skipped(scenario: &str, why: &str) -> Self {
+        Self {
+            scenario: scenario.to_owned(),
+            asked: 1,
+            ran: 0,
+            unit: "run".to_owned(),
+            figures: vec![("skipped".to_owned(), why.to_owned())],
+            seed: 0,
+            seconds: 0.0,
+            held: 0,
+            verdict: Verdict::Skipped,
+        }
     }
 
-    fn write(&self) {
+    /// Leaves the row in `target/report/`.
+    pub fn write(&self) {
         let dir = report_dir();
         std::fs::create_dir_all(&dir).expect("the target directory can be written");
-        let text = serde_json::to_string_pretty(&self.row).expect("a row is plain data");
-        std::fs::write(dir.join(format!("{}.json", self.row.scenario)), text).expect("the row can be written");
+        let text = serde_json::to_string_pretty(self).expect("a row is plain data");
+        std::fs::write(dir.join(format!("{}.json", self.scenario)), text).expect("the row can be written");
     }
 }
 
@@ -124,6 +155,7 @@ pub fn table(rows: &[Row]) -> String {
         let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let verdict = match row.verdict {
             Verdict::Passed => "passed",
+            Verdict::Skipped => "skipped",
             Verdict::Unknown => "NOT PASSED",
         };
         text.push_str(&format!(

@@ -18,12 +18,6 @@ impl Scale {
         Self { factor: factor.clamp(0.0, 1.0), seed, state: seed }
     }
 
-    /// Days since 1970: what turns over each day is counted by it.
-    #[expect(clippy::disallowed_methods, reason = "the calendar is what is asked for")]
-    pub fn day() -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
-    }
-
     /// The seed in use.
     pub fn seed(&self) -> u64 {
         self.seed

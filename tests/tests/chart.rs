@@ -126,13 +126,13 @@ fn chart_renders() -> Result<(), Failure> {
         validations += checked.validations;
         custom.add(&checked);
     }
-    scenario.figure("objects", objects);
-    scenario.figure("validations against 1.31 and 1.35", validations);
+    scenario.held("objects", objects);
+    scenario.held("validations against 1.31 and 1.35", usize::try_from(validations)?);
     scenario.figure("custom resources held against their operators' schemas", custom.checked);
     scenario.figure("objects without a schema here", custom.without_schema);
     scenario.figure("misspelt fields found in custom resources", misspelt_fields_are_found(&custom, &dir)?);
     scenario.figure("renders that the program would serve", starts);
-    scenario.figure("values refused with a sentence", refusals()?);
+    scenario.held("values refused with a sentence", refusals()?);
     manifests_are_the_charts()?;
     scenario.passed();
     Ok(())
@@ -465,7 +465,7 @@ async fn alerts_and_dashboard_name_what_there_is() -> Result<(), Failure> {
     let prometheus = Prometheus::start(&world.dir, RELEASE, NAMESPACE, &targets).await?;
     let answers = answered(&world, &prometheus, &queries).await?;
     alerts_follow(&mut world, &prometheus, &rules).await?;
-    scenario.figure("alerts, each tested to fire and to be silent", rules.len());
+    scenario.held("alerts, each tested to fire and to be silent", rules.len());
     scenario.figure("alerts seen silent in a sound cluster", SOUND.len());
     scenario.figure("alerts seen to fire as replicas were killed", ONE_LOST.len() + MAJORITY_LOST.len());
     scenario.figure("reasons of a refusal that the guide explains", reasons);

@@ -37,6 +37,7 @@ async fn chromium_login() -> Result<(), Failure> {
     assert!(left.is_empty(), "the login cookie is gone after the login");
     assert!(took < Duration::from_secs(60));
     scenario.figure("browser start, login and reload", format!("{:.1} s", took.as_secs_f64()));
+    scenario.held("lines of identity and cookies in the browser", 6);
     scenario.passed();
     Ok(())
 }

@@ -49,6 +49,7 @@ async fn dev_mode() -> Result<(), Failure> {
         })
         .await?;
     }
+    scenario.held("replicas stopped, and still logged in", scenario.count());
     foreign_sites_are_turned_away(&mut robot, &home, &page).await?;
     process.terminate(Duration::from_secs(15)).await?;
     for number in 0..3 {

@@ -92,6 +92,7 @@ async fn image() -> Result<(), Failure> {
         let ended = service.process().terminate(STOPS_WITHIN).await?;
         assert!(ended.success(), "{ended}");
     }
+    scenario.held("runs that end with the session of the first", PROGRAMS.len());
     scenario.passed();
     Ok(())
 }
@@ -105,7 +106,7 @@ async fn image_in_the_rendered_set() -> Result<(), Failure> {
     let mut stage = Stage::install_of(&built()?, WHOAMI, &dir, &cluster).await?;
     let mut robot = stage.browser(WHOAMI.user)?;
     stage.log_in(&mut robot).await?;
-    scenario.figure("pods replaced", stage.set.roll().await?);
+    scenario.held("pods replaced", stage.set.roll().await?);
     stage.ingress.settled(&stage.set.endpoints()).await?;
     assert_eq!(robot.get(&WHOAMI.page()).await?.status, 200, "the session is gone");
     scenario.passed();

@@ -23,6 +23,7 @@ async fn keycloak_login() -> Result<(), Failure> {
     let options = Options::default().flag("--scope=openid email profile");
     let world = World::start_with(dir, place, keycloak.registration(), None, &options).await?;
     let uri = "/deep/page?x=1&y=%2F";
+    let mut known = 0;
     for (user, groups) in [("alice", ["admins", "staff"].as_slice()), ("bob", &["staff"])] {
         let mut robot = Robot::new(user).via(&place.authority(), world.gateway.address());
         let home = robot.open(&place.url(uri)).await?;
@@ -36,8 +37,10 @@ async fn keycloak_login() -> Result<(), Failure> {
         let ticket = robot.jar.value(SESSION_COOKIE).ok_or("no session cookie")?.to_owned();
         for replica in world.cluster.addresses() {
             assert!(Asker::default().ask(replica, &ticket).await?.admits(&seen.user), "known to {replica}");
+            known += 1;
         }
     }
+    scenario.held("sessions known to each replica", known);
     scenario.passed();
     Ok(())
 }

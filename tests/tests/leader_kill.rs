@@ -47,7 +47,7 @@ async fn leader_kill() -> Result<(), Failure> {
         println!("kill {}: gap {:?}, {} sessions so far", kills.len(), round_logins.gap, all.len());
     }
     honoured(&world.cluster.addresses(), &all).await?;
-    scenario.figure("acknowledged sessions, all honoured by all three", all.len());
+    scenario.held("acknowledged sessions, all honoured by all three", all.len());
     scenario.figure("kill after the acknowledgement", kills.summary());
     scenario.figure("further kills that came later than 5 ms", late);
     scenario.figure("gap until the next login", gaps.summary());

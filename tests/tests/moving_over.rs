@@ -23,11 +23,12 @@ async fn moving_over() -> Result<(), Failure> {
         "people",
         format!("{} with cookies of one host, and as many with cookies of a domain", scenario.count()),
     );
-    scenario.figure("logins by form", whole.forms);
+    scenario.held("logins by form", usize::try_from(whole.forms)?);
     scenario.figure("logins without a form", whole.quiet);
     scenario.figure("most requests of one way back in", whole.longest);
     scenario.figure("pages of oauth2-proxy's own on the way back", whole.pages_of_oauth2_proxy);
-    scenario.figure("checks beside it, none failed", checks_held(&whole));
+    let checks = checks_held(&whole);
+    scenario.held("checks beside it, none failed", checks);
     scenario.passed();
     Ok(())
 }

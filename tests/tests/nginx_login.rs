@@ -45,7 +45,7 @@ async fn nginx_login() -> Result<(), Failure> {
     assert_eq!(asked.len(), REPLICAS, "every replica is asked: {asked:?}");
     let least = asked.values().min().copied().unwrap_or_default();
     assert!(least * 5 > times.len(), "requests are spread over all replicas: {asked:?}");
-    scenario.figure("requests with the right identity", times.len());
+    scenario.held("requests with the right identity", times.len());
     scenario.figure("per replica", format!("{:?}", asked.values().collect::<Vec<_>>()));
     scenario.figure("through nginx", times.summary());
     scenario.passed();

@@ -53,7 +53,7 @@ async fn paused_leader() -> Result<(), Failure> {
         })
         .await?;
     }
-    scenario.figure("checks after B, none let through", asked);
+    scenario.held("checks after B, none let through", asked);
     scenario.figure("first answers", format!("{first_answers:?}"));
     scenario.passed();
     Ok(())

@@ -49,6 +49,7 @@ async fn s_18_quorum_loss() -> Result<(), Failure> {
         world.cluster.wait_ready(READY_WITHIN).await?;
         settle(&world, &login).await?;
     }
+    scenario.held("losses after which it answers until B and then 503", ends.len());
     scenario.figure("last 202 sent after the loss", format!("{ends:?}"));
     scenario.passed();
     Ok(())

@@ -58,7 +58,7 @@ async fn read_your_own_login(name: &str, delay: Duration, options: Options) -> R
         tally.at_c.extend(part.at_c);
     }
     let caught_up = caught_up(&world.cluster).await?;
-    scenario.figure("every answer 202 with the right identity", tally.at_b.len() + tally.at_c.len());
+    scenario.held("every answer 202 with the right identity", tally.at_b.len() + tally.at_c.len());
     scenario.figure("asked after the acknowledgement", tally.lag.summary());
     scenario.figure("callback at A", tally.login.summary());
     scenario.figure("first answer of B", tally.at_b.summary());

@@ -1,7 +1,8 @@
 //! Every recorded answer of a real oauth2-proxy, held against Conclave.
 //!
-//! `SCALE=1` plays every scenario; otherwise a third is played, another third each day. `ONLY=TEXT` plays the
-//! scenarios whose name contains it. `LATER=1` plays those of `tests/corpus/later.json` and shows what they lack.
+//! `SCALE=1` plays every scenario, those of `tests/corpus/later.json` too: one of them that passes must leave that list.
+//! Otherwise a third is played, chosen by `SEED`. `ONLY=TEXT` plays the scenarios whose name contains it. `LATER=1` plays
+//! those of `later.json` alone and shows what they lack.
 //! `OAUTH2_PROXY=PATH` plays each scenario against that oauth2-proxy too, with `redis-server` beside it: its answers
 //! of this run then count instead of the recorded ones.
 
@@ -12,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use conclave_tests::corpus::judge::{Judge, Stages, Verdict, scenarios};
 use conclave_tests::corpus::player::{Stage, Subject};
 use conclave_tests::corpus::scenario::Scenario;
-use conclave_tests::scale::Scale;
 use conclave_tests::{report, repository, target_dir};
 
 /// Scenarios wait for processes more than they compute: more players than cores pay off.
@@ -21,11 +21,10 @@ const PLAYERS: u16 = 4;
 /// First of the ports that the players use, ten each: five for Conclave, five for a real oauth2-proxy.
 const FIRST_PORT: u16 = 19_300;
 
-fn chosen(all: Vec<Scenario>, whole: bool, judge: &Judge) -> Vec<Scenario> {
+fn chosen(all: Vec<Scenario>, whole: bool, third: usize, judge: &Judge) -> Vec<Scenario> {
     let only = std::env::var("ONLY").ok();
     let later = std::env::var_os("LATER").is_some();
     let whole = whole || later || only.is_some();
-    let third = usize::try_from(Scale::day() % 3).unwrap_or(0);
     all.into_iter()
         .enumerate()
         .filter(|(index, _)| whole || index % 3 == third)
@@ -58,8 +57,9 @@ fn recorded_answers() {
     let (all, judge) = (scenarios(&folder), Judge::load(&folder));
     let mut row = report::Scenario::begin("recorded_answers", all.len(), all.len() / 3, "scenarios");
     let whole = row.count() >= all.len();
-    let scenarios = chosen(all, whole, &judge);
-    let play_later = std::env::var_os("LATER").is_some();
+    let third = row.scale.below(3);
+    let scenarios = chosen(all, whole, third, &judge);
+    let show_later = std::env::var_os("LATER").is_some();
     let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for player in 0..PLAYERS {
@@ -67,9 +67,10 @@ fn recorded_answers() {
             scope.spawn(move || {
                 let stages = stages(player);
                 while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let verdict = match judge.is_later(scenario) && !play_later {
-                        true => Verdict::Later,
-                        false => judge.judge(&stages, scenario),
+                    let verdict = match (judge.is_later(scenario), show_later) {
+                        (true, false) if whole => still_later(judge.judge(&stages, scenario)),
+                        (true, false) => Verdict::Later,
+                        (true, true) | (false, _) => judge.judge(&stages, scenario),
                     };
                     verdicts.lock().expect("no player panics").push((scenario.name.clone(), verdict));
                 }
@@ -78,6 +79,16 @@ fn recorded_answers() {
     });
     tell(&mut row, verdicts.into_inner().expect("no player panics"));
     row.passed();
+}
+
+/// A scenario of `later.json` is expected to fail: one that passes has been built meanwhile.
+fn still_later(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Passed | Verdict::ByDesign => {
+            Verdict::Failed(vec!["passes: take it out of tests/corpus/later.json".to_owned()])
+        }
+        Verdict::Later | Verdict::Failed(_) => Verdict::Later,
+    }
 }
 
 fn tell(row: &mut report::Scenario, verdicts: Vec<(String, Verdict)>) {
@@ -96,5 +107,6 @@ fn tell(row: &mut report::Scenario, verdicts: Vec<(String, Verdict)>) {
     let played = verdicts.len();
     let counts = format!("{played}, {passed} passed, {by_design} different by design, {later} later, {failed} failed");
     row.figure("played", counts);
+    row.held("answers as recorded, or different by design", passed + by_design);
     assert_eq!(failed, 0, "answers differ from those of oauth2-proxy");
 }

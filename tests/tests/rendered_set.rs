@@ -33,7 +33,10 @@ const BROWSERS: usize = 6;
 const OUTSIDER: &str = "alice";
 
 /// A connection that is not refused but swallowed takes this long to count.
-const SWALLOWED: Duration = Duration::from_secs(1);
+const SWALLOWED: Duration = Duration::from_secs(2);
+
+/// A connection that is taken is made within this, on a loaded machine too.
+const TAKEN: Duration = Duration::from_secs(20);
 
 /// What was asked all the time, and how it ended.
 #[derive(Default)]
@@ -105,17 +108,11 @@ async fn policy_holds(stage: &Stage) -> Result<usize, Failure> {
     let stranger = stage.network.attach()?;
     let mut closed = 0;
     for pod in stage.set.pods.values() {
-        for (port, is_open) in [("http", true), ("peers", false)] {
+        for (port, is_open, within) in [("http", true, TAKEN), ("peers", false, SWALLOWED)] {
             let target = pod.at(stage.set.manifest()?.port(&port.into())?);
             let mut dial = stranger.entering().to_vec();
             let line = format!("exec 3<>/dev/tcp/{}/{}", target.ip(), target.port());
-            dial.extend([
-                "timeout".to_owned(),
-                SWALLOWED.as_secs().to_string(),
-                "bash".to_owned(),
-                "-c".to_owned(),
-                line,
-            ]);
+            dial.extend(["timeout".to_owned(), within.as_secs().to_string(), "bash".to_owned(), "-c".to_owned(), line]);
             let reached = tokio::process::Command::new(&dial[0]).args(&dial[1..]).output().await?.status.success();
             assert_eq!(reached, is_open, "port {port} of {} from a stranger", pod.name);
             closed += usize::from(!is_open);
@@ -198,12 +195,12 @@ async fn rendered_set() -> Result<(), Failure> {
         task.abort();
         let _ = task.await;
     }
-    scenario.figure("sessions kept", logins.len());
+    scenario.held("sessions kept", logins.len());
     let count = |which: &AtomicUsize| which.load(Ordering::SeqCst);
-    scenario.figure("checks at pods known to be ready", count(&counts.pods));
-    scenario.figure("pages through nginx", count(&counts.pages));
+    scenario.held("checks at pods known to be ready", count(&counts.pods));
+    scenario.held("pages through nginx", count(&counts.pages));
     scenario.figure("failed", count(&counts.failed));
-    scenario.figure("peer ports closed to strangers", closed);
+    scenario.held("peer ports closed to strangers", closed);
     assert_eq!(count(&counts.failed), 0, "failed checks");
     assert!(count(&counts.pods) > 1000 && count(&counts.pages) > 1000, "hardly anything was asked");
     scenario.passed();

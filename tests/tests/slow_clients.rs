@@ -70,6 +70,7 @@ async fn slow_clients() -> Result<(), Failure> {
         assert!(end.await.is_ok(), "a half-open connection is still held after {CLOSED_WITHIN:?}");
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{:?}", String::from_utf8_lossy(&rest));
     }
+    scenario.held("half requests closed in time", slow.len());
     scenario.figure("all closed after, s", format!("{:.1}", begun.elapsed().as_secs_f64()));
     assert!(service.runs(), "the service still runs");
     scenario.passed();

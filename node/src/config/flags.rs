@@ -26,7 +26,7 @@ pub fn parse(args: &[String], findings: &mut Findings) -> Flags {
             match word.strip_prefix('-') {
                 Some("h") => flags.help = true,
                 Some(_) => one_dash(word, findings),
-                None => findings.warning("", "a word on the command line is no flag and is passed over"),
+                None => findings.warning("", "ignoring unexpected argument: options begin with --"),
             }
             continue;
         };

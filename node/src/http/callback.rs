@@ -5,13 +5,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::cookie::{MAX_COOKIES_TRIED, SetCookie, cookies_named};
 use conclave_proto::forwarded::Endpoint;
 use conclave_proto::login::{InvalidLogin, LoginAttempt};
-use conclave_proto::redirect::ReturnTo;
 
-use super::Worker;
 use super::extract::{Headers, Parameters, Visit, cookie_line, header_text};
 use super::problem::Problem;
 use super::redeem::{Login, Redeemed, redeem};
 use super::respond::{self, Destination};
+use super::{Worker, sign_out};
 use crate::audit::Asker;
 
 /// Longest `error` and `error_description` shown: a page is no place for an essay.
@@ -29,7 +28,7 @@ pub async fn callback(request: HttpRequest, payload: web::Payload, worker: web::
     };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    let back = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let back = service.site.target(&visit, parameters.first("rd"), service.gateway());
     match complete(&request, &worker, &visit, &parameters).await {
         Ok(response) => response,
         Err(Failed { problem, cookies }) => {
@@ -74,7 +73,7 @@ async fn complete(
     service.provider.check_iss(answer.iss).map_err(|_| Problem::Issuer)?;
     let code = answer.code.filter(|code| code.len() <= MAX_CODE).ok_or(Problem::Incomplete("code"))?;
 
-    let target = ReturnTo::parse_again(&attempt.target, site.hosts()).unwrap_or_else(|_| ReturnTo::root());
+    let target = site.kept_target(visit, &attempt.target);
     let clear = site.clear_login(&name, visit.host());
     let login = Login {
         attempt,
@@ -83,6 +82,7 @@ async fn complete(
         client: visit.original.client,
         user_agent: header_text(request, "user-agent").unwrap_or("").to_owned(),
         asker: Asker::of(request, service, Endpoint::Browser),
+        replaces: sign_out::brought(request, worker)?,
     };
     let redeemed = service.run(redeem(std::sync::Arc::clone(service), login)).await?;
     match redeemed {

@@ -1,15 +1,17 @@
 //! Untrusted input becomes a type: limits, parameters, who asked and for what.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use actix_web::dev::RequestHead;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, web};
+use conclave_proto::fetch_metadata::Cause;
 use conclave_proto::forwarded::{
     Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets, original_request,
 };
-use conclave_proto::redirect::{AllowedHosts, ReturnTo};
+use conclave_proto::redirect::{ReturnTo, Targets};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
@@ -138,14 +140,19 @@ impl<'r> Visit<'r> {
         self.original.client.map_or_else(|| "-".to_owned(), |address| address.to_string())
     }
 
+    /// Who caused the request, where browsers know this service by these hosts.
+    pub fn cause(&self, own_hosts: &[&str]) -> Cause {
+        Cause::of(self.own.method, self.headers, own_hosts)
+    }
+
     /// Where the browser goes afterwards: the first valid one of `rd`, `X-Auth-Request-Redirect`, the
     /// forwarded URL and the own one; `/` if none is.
-    pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, hosts: &AllowedHosts, prefix: &str) -> ReturnTo {
+    pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, targets: &Targets<'_>) -> ReturnTo {
         let header =
             self.headers.0.get("x-auth-request-redirect").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, prefix);
+        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, targets.prefix);
         let candidates = named.into_iter().chain(header).chain(defaults.iter().map(String::as_str));
-        ReturnTo::first_of(candidates, hosts)
+        ReturnTo::first_of(candidates, targets)
     }
 }
 
@@ -187,11 +194,25 @@ impl Parameters {
         Ok(Self(all))
     }
 
-    /// Reads the query alone.
-    pub fn of_query(request: &HttpRequest) -> Result<Self, InvalidInput> {
+    /// The same for pages that need no parameter: what cannot be decoded stays as it stands, and what is too
+    /// much is left out.
+    pub async fn read_leniently(request: &HttpRequest, payload: web::Payload) -> Result<Self, InvalidInput> {
+        check_limits(request)?;
         let mut all = Vec::new();
-        parse_into(request.query_string(), &mut all)?;
+        if has_form(request) {
+            let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
+            let body = body.map_err(|_| InvalidInput::Body)?;
+            parse_leniently_into(&as_text(&body), &mut all);
+        }
+        parse_leniently_into(request.query_string(), &mut all);
         Ok(Self(all))
+    }
+
+    /// Reads the query alone, as leniently.
+    pub fn of_query(request: &HttpRequest) -> Self {
+        let mut all = Vec::new();
+        parse_leniently_into(request.query_string(), &mut all);
+        Self(all)
     }
 
     /// The first value of that name.
@@ -240,6 +261,33 @@ fn decode(text: &str) -> Result<String, InvalidInput> {
     percent_decode_str(&spaced).decode_utf8().map(Into::into).map_err(|_| InvalidInput::Parameters)
 }
 
+/// As browsers read it: a semicolon is a letter, and a `%` that begins no escape is one itself.
+fn parse_leniently_into(text: &str, all: &mut Vec<(String, String)>) {
+    for pair in text.split('&').filter(|pair| !pair.is_empty()).take(MAX_PARAMETERS.saturating_sub(all.len())) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        all.push((decode_leniently(name), decode_leniently(value)));
+    }
+}
+
+fn decode_leniently(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    let bytes: Vec<u8> = percent_decode_str(&spaced).collect();
+    as_text(&bytes)
+}
+
+/// Bytes that are no text become escapes: a URL of an older encoding goes on naming the same page.
+fn as_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing into a string does not fail.
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::FromRequest;
@@ -274,6 +322,31 @@ mod tests {
             let uri = format!("/oauth2/start?{query}");
             assert_eq!(parameters(TestRequest::get().uri(&uri)).await, Err(InvalidInput::Parameters), "{query}");
         }
+    }
+
+    #[actix_web::test]
+    async fn where_none_is_needed_parameters_are_read_as_browsers_write_them() {
+        let read = async |request: TestRequest| {
+            let (request, mut payload) = request.to_http_parts();
+            let payload = web::Payload::from_request(&request, &mut payload).await.expect("a payload");
+            Parameters::read_leniently(&request, payload).await.expect("within the limits")
+        };
+        for (query, rd) in [
+            ("rd=/caf%E9?n=%e9", "/caf%E9?n=%E9"),
+            ("rd=%zz%", "%zz%"),
+            ("rd=/a;b=1", "/a;b=1"),
+            ("x=%ff&rd=%2Fc%C3%BC+d", "/c\u{fc} d"),
+            ("%ff=1&;&rd=/x&rd=/y", "/x"),
+        ] {
+            let seen = read(TestRequest::get().uri(&format!("/oauth2/start?{query}"))).await;
+            assert_eq!(seen.first("rd"), Some(rd), "{query}");
+        }
+        let form = TestRequest::post()
+            .insert_header(("Content-Type", "application/x-www-form-urlencoded"))
+            .set_payload(&b"a;b&rd=/\xe9%zz"[..]);
+        assert_eq!(read(form).await.first("rd"), Some("/%E9%zz"));
+        let many = format!("/oauth2/start?{}rd=/x", "a&".repeat(MAX_PARAMETERS));
+        assert_eq!(read(TestRequest::get().uri(&many)).await.first("rd"), None);
     }
 
     #[test]

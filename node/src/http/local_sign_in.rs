@@ -7,7 +7,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 use conclave_proto::authorization::BasicCredentials;
 use conclave_proto::forwarded::Endpoint;
-use conclave_proto::id::AttemptId;
+use conclave_proto::id::{AttemptId, SessionKey};
 use conclave_proto::policy::{Known, Voucher, login_allowed};
 use conclave_proto::redirect::ReturnTo;
 use zeroize::Zeroizing;
@@ -16,7 +16,7 @@ use super::extract::{Parameters, Visit, cookie_line, header_text};
 use super::new_session::{self, Committed, NewSession};
 use super::problem::Problem;
 use super::respond::{self, Destination};
-use super::{Service, Worker};
+use super::{Service, Worker, sign_out};
 use crate::audit::{self, Asker};
 use crate::local_users::LOCAL_PROVIDER;
 
@@ -50,6 +50,9 @@ pub async fn attempt(
     let Some(user) = parameters.first("username").filter(|user| !user.is_empty()) else {
         return Ok(Attempt::NoName);
     };
+    if !service.site.cause(visit).may_bring_password() {
+        return Err(Problem::ForeignForm);
+    }
     let asker = Asker::of(request, service, Endpoint::Browser);
     let password = parameters.first("password").unwrap_or("").as_bytes().to_vec();
     let credentials = BasicCredentials { user: user.to_owned(), password: Zeroizing::new(password) };
@@ -63,6 +66,7 @@ pub async fn attempt(
         client: visit.original.client,
         user_agent: agent.chars().take(MAX_USER_AGENT).collect(),
         asker,
+        replaces: sign_out::brought(request, worker)?,
     };
     // On the main runtime: a login that was admitted is committed even if the browser hangs up.
     let cookie = service.run(make_session(Arc::clone(service), admitted)).await??;
@@ -77,6 +81,7 @@ struct Admitted {
     client: Option<IpAddr>,
     user_agent: String,
     asker: Asker,
+    replaces: Vec<SessionKey>,
 }
 
 async fn make_session(service: Arc<Service>, admitted: Admitted) -> Result<String, Problem> {
@@ -97,6 +102,7 @@ async fn make_session(service: Arc<Service>, admitted: Admitted) -> Result<Strin
         client: admitted.client,
         user_agent: &admitted.user_agent,
         asker: &admitted.asker,
+        replaces: admitted.replaces,
     };
     match new_session::commit(&service, store, new).await? {
         Committed::Cookie(value) => Ok(value),

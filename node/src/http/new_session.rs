@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use conclave_proto::command::{Command, CreateSession, Outcome, Refusal};
-use conclave_proto::id::{AttemptId, Generation, ProviderId};
+use conclave_proto::id::{AttemptId, Generation, ProviderId, SessionKey};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::seal::{seal_body, seal_label};
 use conclave_proto::session::{SessionBody, SessionLabel};
@@ -36,6 +36,8 @@ pub struct NewSession<'a> {
     pub user_agent: &'a str,
     /// For the log.
     pub asker: &'a Asker,
+    /// Sessions whose cookies came along: they end in the same write.
+    pub replaces: Vec<SessionKey>,
 }
 
 /// What became of it.
@@ -53,6 +55,7 @@ pub async fn commit(service: &Service, store: &ReplicatedStore, new: NewSession<
     match store.write(Command::CreateSession(command), COMMIT_DEADLINE).await {
         Ok(written) => match written.outcome {
             Outcome::Created { index, .. } => {
+                new.replaces.iter().for_each(|key| service.opened.remove(key));
                 service.metrics.logins_succeeded.inc();
                 audit::logged_in(new.asker, &new.body.identity, new.provider.as_str());
                 let name = service.site.cookie_name();
@@ -113,6 +116,7 @@ fn seal(service: &Service, ring: &Keyring, new: &NewSession<'_>) -> Result<(Tick
         label: seal_label(cluster_key, &key, &label, nonce(service)).map_err(Problem::TooLarge)?,
         body: seal_body(cluster_key, &ticket, Generation::default(), body, nonce(service))
             .map_err(Problem::TooLarge)?,
+        replaces: new.replaces.clone(),
         sessions_per_person: service.config.cluster.sessions_per_person,
     };
     Ok((ticket, command))

@@ -117,6 +117,33 @@ impl SignInPage<'_> {
     }
 }
 
+/// The page that asks whether a sign-out that another site began is wanted.
+#[derive(Clone, Debug)]
+pub struct SignOutPage<'a> {
+    /// The service's own prefix.
+    pub prefix: &'a str,
+    /// Where the sign-out leads.
+    pub target: &'a str,
+    /// `footer`.
+    pub footer: Option<&'a str>,
+}
+
+impl SignOutPage<'_> {
+    /// The whole document.
+    pub fn render(&self) -> String {
+        let body = format!(
+            "<h1>Sign out?</h1>\n<p>Another site led you here to sign out. Nothing has changed so far.</p>\n\
+             <div class=\"actions\">\n\
+             <form method=\"POST\" action=\"{}\"><input type=\"hidden\" name=\"rd\" value=\"{}\">\
+             <button type=\"submit\" class=\"primary\">Sign out</button></form>\n{}</div>\n",
+            escape(&format!("{}/sign_out", self.prefix)),
+            escape(self.target),
+            form("/", None, "Stay signed in", "quiet"),
+        );
+        document("Sign out?", &body, self.footer)
+    }
+}
+
 fn local_form(action: &str, target: &str) -> String {
     format!(
         "<form method=\"POST\" action=\"{}\"><input type=\"hidden\" name=\"rd\" value=\"{}\">\n\

@@ -22,9 +22,9 @@ pub enum Problem {
     /// The same, on an endpoint where oauth2-proxy answers unreadable parameters with 500.
     #[error("{0}")]
     Unparsable(InvalidInput),
-    /// The same on a path outside the prefix, where the sign-in page would have been: 403.
-    #[error("{0}")]
-    UnparsableOutside(InvalidInput),
+    /// A name and a password that another site's page sent.
+    #[error("this sign-in form was not sent from this service's own page")]
+    ForeignForm,
     /// A callback without what every callback has.
     #[error("the provider's answer has no {0}")]
     Incomplete(&'static str),
@@ -107,7 +107,11 @@ impl Problem {
             Self::Input(invalid) => not_understood(input_status(*invalid)),
             Self::Unparsable(InvalidInput::Parameters) => not_understood(StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unparsable(invalid) => not_understood(input_status(*invalid)),
-            Self::UnparsableOutside(_) => not_understood(StatusCode::FORBIDDEN),
+            Self::ForeignForm => shown(
+                StatusCode::FORBIDDEN,
+                "Not signed in",
+                "Nothing was changed. To sign in here, use this service's own form.",
+            ),
             Self::Incomplete(_) => shown(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "Login failed",
@@ -165,10 +169,11 @@ impl Problem {
     /// What was malformed, if that is what is wrong; a short stable name for metrics.
     pub fn malformed(&self) -> Option<&'static str> {
         match self {
-            Self::Input(invalid) | Self::Unparsable(invalid) | Self::UnparsableOutside(invalid) => Some(invalid.kind()),
+            Self::Input(invalid) | Self::Unparsable(invalid) => Some(invalid.kind()),
             Self::Incomplete(what) => Some(*what),
             Self::NoLoginCookie { .. } => Some("state"),
             Self::RefusedByProvider { .. }
+            | Self::ForeignForm
             | Self::Issuer
             | Self::Provider(_)
             | Self::Exchange(_)
@@ -199,7 +204,7 @@ impl Problem {
             | Self::StorageNearlyFull => true,
             Self::Input(_)
             | Self::Unparsable(_)
-            | Self::UnparsableOutside(_)
+            | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
             | Self::RefusedByProvider { .. }
@@ -222,7 +227,7 @@ impl Problem {
             Self::Exchange(error) => error.to_string(),
             Self::Input(_)
             | Self::Unparsable(_)
-            | Self::UnparsableOutside(_)
+            | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::RefusedByProvider { .. }
             | Self::Issuer

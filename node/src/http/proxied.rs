@@ -93,23 +93,17 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
     }
     let service = &worker.service;
     let skip_page = service.site.config().skip_provider_button;
-    if skip_page && start::is_background(request) {
-        return start::refuse_background();
-    }
     let headers = Headers(request.headers());
     let visit = Visit::read(request, &headers, service.gateway());
+    if skip_page && !service.site.cause(&visit).shows_page() {
+        return start::refuse_background();
+    }
     // A posted form is the application's: only the query may name a target.
-    let parameters = match Parameters::of_query(request) {
-        Ok(parameters) => parameters,
-        Err(invalid) => {
-            let problem = if skip_page { invalid.into() } else { Problem::UnparsableOutside(invalid) };
-            return respond::failure(request, worker, WHAT, &problem, own_target(request, worker).as_str());
-        }
-    };
-    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let parameters = Parameters::of_query(request);
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     if !skip_page {
         let html = sign_in::render(worker, &target);
-        return respond::sign_in_page(&service.site, StatusCode::FORBIDDEN, html, &[]);
+        return respond::form_page(&service.site, StatusCode::FORBIDDEN, html, &[]);
     }
     start::begin_asked(request, worker, &visit, &target, &[])
         .await
@@ -162,5 +156,5 @@ fn own_target(request: &HttpRequest, worker: &Worker) -> ReturnTo {
     let service = &worker.service;
     let headers = Headers(request.headers());
     let visit = Visit::read(request, &headers, service.gateway());
-    visit.target(None, service.gateway(), service.site.hosts(), service.site.prefix())
+    service.site.target(&visit, None, service.gateway())
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use conclave_proto::id::SessionKey;
 use conclave_proto::login::LoginAttempt;
 use conclave_proto::policy::{Known, login_allowed};
 use conclave_proto::session::SessionBody;
@@ -36,6 +37,8 @@ pub struct Login {
     pub user_agent: String,
     /// For the log.
     pub asker: Asker,
+    /// Sessions of this browser that the new one takes the place of.
+    pub replaces: Vec<SessionKey>,
 }
 
 /// What became of a code.
@@ -74,6 +77,7 @@ async fn make_session(service: &Service, store: &ReplicatedStore, login: &Login)
         client: login.client,
         user_agent: &login.user_agent,
         asker: &login.asker,
+        replaces: login.replaces.clone(),
     };
     Ok(match new_session::commit(service, store, new).await? {
         Committed::Cookie(value) => Redeemed::Session(value),

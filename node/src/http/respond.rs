@@ -9,6 +9,7 @@ use conclave_proto::cookie::SetCookie;
 use conclave_proto::forwarded::Endpoint;
 use conclave_proto::redirect::{LocalUri, ReturnTo};
 
+use super::backend_logout::ID_TOKEN_PLACEHOLDER;
 use super::pages::{self, ErrorPage};
 use super::problem::{Problem, Shown};
 use super::site::Site;
@@ -98,9 +99,11 @@ pub fn page_response(status: StatusCode, html: String, cookies: &[SetCookie]) ->
     as_page(builder, pages::content_security_policy(None), html)
 }
 
-/// The sign-in page, whose picture its policy has to let in.
-pub fn sign_in_page(site: &Site, status: StatusCode, html: String, cookies: &[SetCookie]) -> HttpResponse {
+/// A page whose form is posted back here. Its policy lets the configured picture in, and its own POST carries an
+/// `Origin` by which it is known, which `no-referrer` would make `null`.
+pub fn form_page(site: &Site, status: StatusCode, html: String, cookies: &[SetCookie]) -> HttpResponse {
     let mut builder = uncached(status);
+    builder.insert_header((REFERRER_POLICY.clone(), HeaderValue::from_static("same-origin")));
     add_cookies(&mut builder, cookies);
     as_page(builder, pages::content_security_policy(site.config().logo.as_ref()), html)
 }
@@ -137,11 +140,12 @@ pub fn json_error(status: StatusCode) -> HttpResponse {
 pub enum Destination<'a> {
     /// A checked return target.
     Return(&'a ReturnTo),
-    /// A checked return target in which `{id_token}` gives way to the token of the ended session.
+    /// A checked return target in which `{id_token}` gives way to the token of the ended session, where it is the
+    /// provider's.
     SignedOut {
         /// Where to.
         target: &'a ReturnTo,
-        /// None without a session: then the placeholder stays, as in oauth2-proxy.
+        /// None without a session, as in oauth2-proxy, and for any other target: then the placeholder stays.
         id_token: Option<&'a str>,
     },
     /// The provider's authorization endpoint, as the provider built it.
@@ -163,7 +167,7 @@ impl Destination<'_> {
                 // A token is base64url and dots; anything else is none and stays out of the header.
                 let sound = id_token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
                 let token = if sound { id_token } else { "" };
-                Cow::Owned(target.as_str().replace("{id_token}", token))
+                Cow::Owned(target.as_str().replace(ID_TOKEN_PLACEHOLDER, token))
             }
             Self::Provider(url) | Self::Secure(url) => Cow::Borrowed(url),
             Self::Clean(uri) | Self::Slashed(uri) => Cow::Borrowed(uri.as_str()),

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use conclave_proto::fetch_metadata::Cause;
 use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
@@ -16,18 +17,22 @@ use super::{sign_out, start};
 pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
     let service = &worker.service;
     let skip_page = service.site.config().skip_provider_button;
-    if skip_page && start::is_background(&request) {
-        return start::refuse_background();
-    }
-    let parameters = match Parameters::read(&request, payload).await {
-        Ok(parameters) => parameters,
-        Err(invalid) => return respond::failure(&request, &worker, "sign-in", &Problem::Unparsable(invalid), "/"),
-    };
     let headers = Headers(request.headers());
     let visit = Visit::read(&request, &headers, service.gateway());
-    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let cause = service.site.cause(&visit);
+    if skip_page && cause == Cause::Background {
+        return start::refuse_background();
+    }
+    let parameters = match Parameters::read_leniently(&request, payload).await {
+        Ok(parameters) => parameters,
+        Err(invalid) => return respond::failure(&request, &worker, "sign-in", &invalid.into(), "/"),
+    };
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     let answer = match local_sign_in::attempt(&request, &worker, &visit, &parameters, &target).await {
         Ok(Attempt::SignedIn(response)) => Ok(response),
+        Ok(Attempt::None | Attempt::NoName | Attempt::Wrong) if skip_page && !cause.shows_page() => {
+            return start::refuse_background();
+        }
         Ok(Attempt::None | Attempt::NoName | Attempt::Wrong) if skip_page => {
             start::begin_asked(&request, &worker, &visit, &target, &start::asked(&request)).await
         }
@@ -39,7 +44,8 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
     answer.unwrap_or_else(|problem| respond::failure(&request, &worker, "sign-in", &problem, target.as_str()))
 }
 
-/// Showing the page ends the session: who is asked to sign in must not be signed in elsewhere still.
+/// Showing the page ends the session: who is asked to sign in must not be signed in elsewhere still. Where another
+/// site or a page's background asks, nothing is ended: a picture's address must sign nobody out.
 async fn page(
     request: &HttpRequest,
     worker: &Worker,
@@ -47,23 +53,24 @@ async fn page(
     target: &ReturnTo,
     status: StatusCode,
 ) -> Result<HttpResponse, Problem> {
-    sign_out::end_sessions(request, worker).await?;
     let site = &worker.service.site;
+    if !site.cause(visit).may_end_session() {
+        return Ok(respond::form_page(site, status, render(worker, target), &[]));
+    }
+    sign_out::end_sessions(request, worker).await?;
     let cookies = site.clear_session(visit.host(), &cookie_line(request));
-    Ok(respond::sign_in_page(site, status, render(worker, target), &cookies))
+    Ok(respond::form_page(site, status, render(worker, target), &cookies))
 }
 
 /// The page as HTML.
 pub fn render(worker: &Worker, target: &ReturnTo) -> String {
     let site = &worker.service.site;
     let config = site.config();
-    // Who signed in must not land on this page, which would end the session.
-    let own = format!("{}/sign_in", site.prefix());
     let page = SignInPage {
         provider: &site.provider_config().display_name,
         banner: config.banner.as_deref().filter(|text| *text != "-"),
         prefix: site.prefix(),
-        target: if target.as_str() == own { "/" } else { target.as_str() },
+        target: target.as_str(),
         local_form: config.local.as_ref().is_some_and(|local| local.show_form),
         footer: config.footer.as_deref(),
         logo: config.logo.as_ref(),

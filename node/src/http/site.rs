@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host, pieces_of};
+use conclave_proto::fetch_metadata::Cause;
+use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::id::{ProviderId, SiteId};
 use conclave_proto::login::LoginCookieLimits;
-use conclave_proto::redirect::AllowedHosts;
+use conclave_proto::redirect::{AllowedHosts, ReturnTo, Targets};
 use conclave_proto::time::Ttl;
 use thiserror::Error;
 
@@ -175,6 +177,45 @@ impl Site {
         domain_for_host(&self.config.cookie.attributes.domains, host)
     }
 
+    /// Who caused the request.
+    pub fn cause(&self, visit: &Visit<'_>) -> Cause {
+        visit.cause(&self.own_hosts(visit))
+    }
+
+    /// Where the browser goes afterwards; `named` is its `rd`.
+    pub fn target(&self, visit: &Visit<'_>, named: Option<&str>, gateway: &GatewayConfig) -> ReturnTo {
+        visit.target(named, gateway, &self.targets(&self.own_hosts(visit)))
+    }
+
+    /// A target that a login cookie kept; `/` if it may no longer be one.
+    pub fn kept_target(&self, visit: &Visit<'_>, kept: &str) -> ReturnTo {
+        let own_hosts = self.own_hosts(visit);
+        ReturnTo::parse_again(kept, &self.targets(&own_hosts)).unwrap_or_else(|_| ReturnTo::root())
+    }
+
+    fn targets<'a>(&'a self, own_hosts: &'a [&'a str]) -> Targets<'a> {
+        Targets { hosts: self.hosts(), prefix: self.prefix(), own_hosts }
+    }
+
+    /// By which names the browser may know this service: that of `Host`, and that of `redirect_url`, for a gateway
+    /// may have put another one into `Host`.
+    fn own_hosts<'a>(&'a self, visit: &Visit<'a>) -> [&'a str; 2] {
+        [visit.host(), self.login_host().unwrap_or("")]
+    }
+
+    /// The host in `redirect_url`, where that has one.
+    fn login_host(&self) -> Option<&str> {
+        let url = self.config.redirect_url.as_deref().filter(|url| has_host(url))?;
+        url.split_once("://")?.1.split(['/', '?', '#']).next()
+    }
+
+    /// Scheme and host of this service as the browser knows them.
+    pub fn origin(&self, visit: &Visit<'_>) -> String {
+        let secure = self.config.cookie.attributes.secure;
+        let scheme = if secure { "https" } else { visit.original.scheme.unwrap_or("http") };
+        format!("{scheme}://{}", visit.host())
+    }
+
     /// Where the provider sends the browser back to.
     pub fn redirect_uri(&self, visit: &Visit<'_>) -> String {
         let default = format!("{}/callback", self.prefix());
@@ -186,9 +227,7 @@ impl Site {
             return if has_path(url) { url.to_owned() } else { format!("{url}{default}") };
         }
         let path = configured.filter(|path| path.starts_with('/')).unwrap_or(&default);
-        let secure = self.config.cookie.attributes.secure;
-        let scheme = if secure { "https" } else { visit.original.scheme.unwrap_or("http") };
-        format!("{scheme}://{}{path}", visit.host())
+        format!("{}{path}", self.origin(visit))
     }
 }
 

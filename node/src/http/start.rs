@@ -12,7 +12,7 @@ use conclave_proto::login::{LOGIN_ENTROPY, LoginAttempt, surplus_login_cookies};
 use conclave_proto::redirect::ReturnTo;
 
 use super::Worker;
-use super::extract::{Headers, Parameters, Visit, cookie_line, header_text};
+use super::extract::{Headers, Parameters, Visit, cookie_line};
 use super::problem::Problem;
 use super::respond::{self, Destination};
 use crate::audit::{self, Asker};
@@ -20,30 +20,26 @@ use crate::audit::{self, Asker};
 /// How long a browser waits for a provider that has not been reached since the start.
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Answers 302 to the provider, 401 to a background request, or a page that says what is wrong.
+/// Answers 302 to the provider, 401 to what shows no page, or a page that says what is wrong.
 pub async fn start(request: HttpRequest, payload: web::Payload, worker: web::Data<Worker>) -> HttpResponse {
-    if is_background(&request) {
+    let service = &worker.service;
+    let headers = Headers(request.headers());
+    let visit = Visit::read(&request, &headers, service.gateway());
+    if !service.site.cause(&visit).shows_page() {
         return refuse_background();
     }
-    let service = &worker.service;
-    let parameters = match Parameters::read(&request, payload).await {
+    let parameters = match Parameters::read_leniently(&request, payload).await {
         Ok(parameters) => parameters,
         Err(invalid) => return respond::failure(&request, &worker, "login start", &invalid.into(), "/"),
     };
-    let headers = Headers(request.headers());
-    let visit = Visit::read(&request, &headers, service.gateway());
-    let target = visit.target(parameters.first("rd"), service.gateway(), service.site.hosts(), service.site.prefix());
+    let target = service.site.target(&visit, parameters.first("rd"), service.gateway());
     begin_asked(&request, &worker, &visit, &target, &asked(&request))
         .await
         .unwrap_or_else(|problem| respond::failure(&request, &worker, "login start", &problem, target.as_str()))
 }
 
-/// Whether a script asks, not a person who navigates: it would only leave a login cookie behind.
-pub fn is_background(request: &HttpRequest) -> bool {
-    header_text(request, "sec-fetch-dest") == Some("empty")
-}
-
-/// The answer to a background request: no cookie, no redirect that a script could follow.
+/// The answer to what shows no page: no login cookie, of which each would push out another tab's, and no redirect
+/// that a script could follow.
 pub fn refuse_background() -> HttpResponse {
     respond::uncached_text(StatusCode::UNAUTHORIZED, "Unauthorized\n")
 }

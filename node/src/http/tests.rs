@@ -9,3 +9,4 @@ mod outward;
 mod proxied;
 mod refusals;
 mod support;
+mod who_asks;

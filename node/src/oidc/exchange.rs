@@ -56,8 +56,8 @@ pub enum TokenError {
     /// A redirect, which would take the code elsewhere.
     #[error("the token endpoint answered with a redirect ({0}), which is not followed: check redeem_url")]
     Redirect(StatusCode),
-    /// A success that is no token answer.
-    #[error("the answer is no token answer")]
+    /// A success without the members of a token response.
+    #[error("token endpoint returned an invalid response")]
     Malformed,
     /// A success without an ID token.
     #[error("the answer has no ID token: is `openid` among the scopes?")]

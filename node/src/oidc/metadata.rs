@@ -78,6 +78,8 @@ pub(super) struct Metadata {
     pub(super) token: Option<Url>,
     pub(super) userinfo: Option<Url>,
     pub(super) jwks: Option<Url>,
+    /// Where browsers end the provider's own session; one that is no URL is none, since no login needs it.
+    pub(super) end_session: Option<Url>,
     pub(super) algs: Vec<(String, SigningAlg)>,
     pub(super) token_auth: TokenAuth,
     pub(super) sends_iss: bool,
@@ -93,6 +95,7 @@ struct Document {
     token_endpoint: Option<String>,
     userinfo_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    end_session_endpoint: Option<String>,
     id_token_signing_alg_values_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     code_challenge_methods_supported: Option<Vec<String>>,
@@ -134,6 +137,10 @@ impl Metadata {
             token: redeem.map(|url| endpoint("token_endpoint", url)).transpose()?,
             userinfo: profile.map(|url| endpoint("userinfo_endpoint", url)).transpose()?,
             jwks: jwks.map(|url| endpoint("jwks_uri", url)).transpose()?,
+            end_session: document
+                .end_session_endpoint
+                .as_deref()
+                .and_then(|url| endpoint("end_session_endpoint", url).ok()),
             algs: accepted_algs(document.id_token_signing_alg_values_supported, &config.verification.signing_algs)?,
             token_auth: token_auth(document.token_endpoint_auth_methods_supported.as_deref()),
             sends_iss: document.authorization_response_iss_parameter_supported,

@@ -39,6 +39,9 @@ pub enum InvalidIdToken {
     /// A token made for something else.
     #[error("is of the type {0:?}, not an ID token")]
     Type(String),
+    /// A security event token (RFC 8417), such as the logout token of a back channel.
+    #[error("is a security event or logout token (events), which names nobody")]
+    SecurityEvent,
     /// Header extensions that must be understood.
     #[error("has critical header fields that are not understood")]
     Critical,
@@ -164,6 +167,10 @@ struct Header {
 /// Checks signature and claims.
 pub(super) fn verify(token: &str, keys: &Keys, expected: &Expectations<'_>) -> Result<VerifiedClaims, InvalidIdToken> {
     let (key, claims) = signed_as(token, keys, expected.algs, expected.purpose)?;
+    // Its `typ` may be missing (OpenID Connect Back-Channel Logout 1.0, 2.4); this claim never is.
+    if claims.get("events").is_some_and(Value::is_object) {
+        return Err(InvalidIdToken::SecurityEvent);
+    }
     let issuer = match (text(&claims, "iss"), expected.issuer, expected.purpose) {
         (Ok(issuer), Some(expected), _) if expected != issuer => {
             return Err(InvalidIdToken::Issuer { found: shown(issuer) });

@@ -26,6 +26,7 @@ fn create() -> CreateSession {
         sid: Some(SidKey::from_bytes([0xcc; 32])),
         label: vec![1],
         body: vec![2, 2],
+        replaces: vec![SessionKey::from_bytes([0xab; 32])],
         sessions_per_person: 3,
     }
 }
@@ -38,6 +39,7 @@ fn largest_create() -> CreateSession {
         site: SiteId::parse(&longest).expect("at the limit"),
         label: vec![0; MAX_SEALED_LABEL],
         body: vec![0; MAX_SEALED_BODY],
+        replaces: vec![SessionKey::from_bytes([1; 32]); MAX_REPLACED],
         ..create()
     }
 }
@@ -45,6 +47,7 @@ fn largest_create() -> CreateSession {
 /// Every variant, in the order of their numbers, with its bytes.
 fn golden_commands() -> Vec<(Command, String)> {
     let (aa, bb, cc, dd) = ("aa".repeat(32), "bb".repeat(32), "cc".repeat(32), "dd".repeat(16));
+    let ab = "ab".repeat(32);
     let one_envelope = "0100000000000000 01020304 0200000000000000 0909";
     let found = Found {
         cluster: ClusterId::from_bytes([0xc1; 16]),
@@ -57,7 +60,7 @@ fn golden_commands() -> Vec<(Command, String)> {
             Command::CreateSession(create()),
             format!(
                 "01000000 {aa} {dd} 01000000 0100000000000000 70 0100000000000000 73 0600000000000000 {bb} 01 {cc} \
-                 0100000000000000 01 0200000000000000 0202 03000000"
+                 0100000000000000 01 0200000000000000 0202 0100000000000000 {ab} 03000000"
             ),
         ),
         (Command::Revoke(Revoke::Session(create().key)), format!("02000000 00000000 {aa}")),

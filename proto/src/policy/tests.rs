@@ -207,6 +207,8 @@ fn query_groups() {
         ("allowed_groups=staff;y", false),
         ("allowed_groups=staff;allowed_groups=staff", false),
         ("x=1;allowed_groups=staff", false),
+        ("allowed_groups=staff#x", false),
+        ("allowed_groups=staff%23x", false),
         ("allowed_groups=staff&allowed_emails=", false),
         ("allowed_groups=staff&allowed_groups=%zz", false),
         ("%zz=1", false),

@@ -27,6 +27,11 @@ fn hosts(list: &[&str]) -> AllowedHosts {
     AllowedHosts::parse(list).unwrap()
 }
 
+/// As seen from a host that no test names, under a prefix that none does.
+fn within(hosts: &AllowedHosts) -> Targets<'_> {
+    Targets { hosts, prefix: "/own-pages", own_hosts: &["service.test:4443"] }
+}
+
 fn decode(text: &str) -> String {
     String::from_utf8(percent_decode(text).unwrap().into_owned()).unwrap()
 }
@@ -43,7 +48,7 @@ fn recorded_targets_end_where_they_ended() {
         let mut columns = line.split('\t').map(decode);
         let (list, raw, expected) = (columns.next().unwrap(), columns.next().unwrap(), columns.next().unwrap());
         let list: Vec<&str> = list.split(',').filter(|entry| !entry.is_empty()).collect();
-        let got = ReturnTo::first_of([raw.as_str()], &hosts(&list));
+        let got = ReturnTo::first_of([raw.as_str()], &within(&hosts(&list)));
         let raw_state = if expected.starts_with('/') { as_sent(&expected) } else { escape_non_ascii(&expected) };
         assert!(got.as_str() == expected || got.as_str() == raw_state, "{list:?} {raw:?}: {got} != {expected}");
         tried += 1;
@@ -62,7 +67,7 @@ fn no_payload_of_the_open_redirect_list_is_accepted() {
         let spaced = payload.replace('+', " ");
         let decoded = percent_decode(&spaced).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         let decoded = decoded.expect("the list is form-encoded");
-        assert!(ReturnTo::parse(&decoded, &hosts).is_err(), "accepted {payload}");
+        assert!(ReturnTo::parse(&decoded, &within(&hosts)).is_err(), "accepted {payload}");
         assert_lands_on_an_allowed_host(payload, &hosts, &PAYLOAD_HOSTS);
     }
 }
@@ -84,7 +89,7 @@ fn targets_that_upstream_tests_for() {
         "http://wildcard.sub.anyport.bar:4242/redirect",
     ];
     for raw in accepted {
-        assert_eq!(ReturnTo::parse(raw, &hosts).map(|target| target.to_string()).as_deref(), Ok(raw));
+        assert_eq!(ReturnTo::parse(raw, &within(&hosts)).map(|target| target.to_string()).as_deref(), Ok(raw));
     }
     let refused = [
         ("", InvalidReturnTo::Empty),
@@ -116,7 +121,7 @@ fn targets_that_upstream_tests_for() {
         ("https://evil.test。bar.foo/", InvalidReturnTo::Host),
     ];
     for (raw, why) in refused {
-        assert_eq!(ReturnTo::parse(raw, &hosts), Err(why), "{raw:?}");
+        assert_eq!(ReturnTo::parse(raw, &within(&hosts)), Err(why), "{raw:?}");
     }
 }
 
@@ -125,48 +130,48 @@ fn targets_that_upstream_tests_for() {
 fn a_listed_domain_admits_no_name_that_merely_ends_so() {
     let hosts = hosts(&[".example.com", "*.star.com"]);
     for raw in ["https://badexample.com/", "https://xstar.com/", "https://example.com.evil.test/"] {
-        assert_eq!(ReturnTo::parse(raw, &hosts), Err(InvalidReturnTo::Host), "{raw}");
+        assert_eq!(ReturnTo::parse(raw, &within(&hosts)), Err(InvalidReturnTo::Host), "{raw}");
     }
-    assert!(ReturnTo::parse("https://app.example.com/", &hosts).is_ok());
+    assert!(ReturnTo::parse("https://app.example.com/", &within(&hosts)).is_ok());
 }
 
 #[test]
 fn ingress_nginx_targets_arrive_decoded_once() {
     let hosts = hosts(&["app.test:8088"]);
     let once = decode("http://app.test:8088%2Fa%2Fb%2520c%3Fx%3D1");
-    assert_eq!(ReturnTo::parse(&once, &hosts).unwrap().as_str(), "http://app.test:8088/a/b%20c?x=1");
-    assert_eq!(ReturnTo::parse("http://app.test:8088%2Fa", &hosts), Err(InvalidReturnTo::Malformed));
-    assert!(ReturnTo::parse("http://app.test:8088/a%2Fb?x", &hosts).is_ok());
+    assert_eq!(ReturnTo::parse(&once, &within(&hosts)).unwrap().as_str(), "http://app.test:8088/a/b%20c?x=1");
+    assert_eq!(ReturnTo::parse("http://app.test:8088%2Fa", &within(&hosts)), Err(InvalidReturnTo::Malformed));
+    assert!(ReturnTo::parse("http://app.test:8088/a%2Fb?x", &within(&hosts)).is_ok());
 }
 
 #[test]
 fn long_targets_are_refused_before_they_are_read() {
     let fits = format!("/{}", "x".repeat(MAX_RETURN_TO - 1));
-    assert!(ReturnTo::parse(&fits, &AllowedHosts::default()).is_ok());
-    assert_eq!(ReturnTo::parse(&format!("{fits}x"), &AllowedHosts::default()), Err(InvalidReturnTo::TooLong));
+    assert!(ReturnTo::parse(&fits, &within(&AllowedHosts::default())).is_ok());
+    assert_eq!(ReturnTo::parse(&format!("{fits}x"), &within(&AllowedHosts::default())), Err(InvalidReturnTo::TooLong));
 }
 
 #[test]
 fn the_first_valid_candidate_counts() {
     let hosts = AllowedHosts::default();
-    assert_eq!(ReturnTo::first_of(["", "//evil.test", "/a", "/b"], &hosts).as_str(), "/a");
-    assert_eq!(ReturnTo::first_of(["https://evil.test"], &hosts), ReturnTo::root());
+    assert_eq!(ReturnTo::first_of(["", "//evil.test", "/a", "/b"], &within(&hosts)).as_str(), "/a");
+    assert_eq!(ReturnTo::first_of(["https://evil.test"], &within(&hosts)), ReturnTo::root());
 }
 
 #[test]
 fn addresses_and_international_names_are_compared_as_browsers_read_them() {
     let hosts = hosts(&["[::1]:8080", "127.0.0.1:*", "bücher.test"]);
     for raw in ["https://[::1]:8080/", "https://127.0.0.1:9/", "https://bücher.test/"] {
-        assert!(ReturnTo::parse(raw, &hosts).is_ok(), "{raw}");
+        assert!(ReturnTo::parse(raw, &within(&hosts)).is_ok(), "{raw}");
     }
     for raw in ["https://[::1]/", "https://127.1/", "https://0x7f000001/", "https://2130706433/"] {
-        assert!(ReturnTo::parse(raw, &hosts).is_err(), "{raw}");
+        assert!(ReturnTo::parse(raw, &within(&hosts)).is_err(), "{raw}");
     }
 }
 
 /// The promise about every accepted target, by the browser's own reading of it.
 fn assert_lands_on_an_allowed_host(raw: &str, hosts: &AllowedHosts, list: &[&str]) {
-    let Ok(target) = ReturnTo::parse(raw, hosts) else { return };
+    let Ok(target) = ReturnTo::parse(raw, &within(hosts)) else { return };
     assert!(target.as_str().bytes().all(|byte| (b' '..0x7f).contains(&byte)), "{raw:?} gave {target}");
     let origin = Url::parse("https://service.test:4443/oauth2/callback").unwrap();
     let landed = origin.join(target.as_str()).unwrap();
@@ -261,9 +266,66 @@ proptest! {
     #[test]
     fn an_accepted_target_is_accepted_again_and_stays(pieces in prop::collection::vec(fragment(), 0..6)) {
         let hosts = hosts(&PAYLOAD_HOSTS);
-        if let Ok(target) = ReturnTo::parse(&pieces.concat(), &hosts) && target.as_str().len() <= MAX_RETURN_TO {
-            let again = ReturnTo::parse_again(target.as_str(), &hosts);
+        if let Ok(target) = ReturnTo::parse(&pieces.concat(), &within(&hosts)) && target.as_str().len() <= MAX_RETURN_TO {
+            let again = ReturnTo::parse_again(target.as_str(), &within(&hosts));
             prop_assert_eq!(again.as_ref(), Ok(&target), "{}", target);
         }
     }
+}
+
+/// Of every source: `rd`, `X-Auth-Request-Redirect`, the forwarded URL and the own one all come through here.
+#[test]
+fn no_target_leads_back_into_the_own_prefix() {
+    let hosts = hosts(&["app.test", ".app.test", "app.test:8443", "idp.test"]);
+    let targets = Targets { hosts: &hosts, prefix: "/oauth2", own_hosts: &["app.test:8443", ""] };
+    for raw in [
+        "/oauth2/sign_out",
+        "/oauth2/start?rd=/x",
+        "/oauth2/sign_in#x",
+        "/oauth2/",
+        "/oauth2\\sign_out",
+        "/%2e%2e/oauth2/sign_out",
+        "/a/%2E%2e/oauth2/sign_out",
+        "/oauth2/auth/../sign_out",
+        "https://app.test:8443/oauth2/sign_out?rd=/",
+        "http://app.test:8443/oauth2/start",
+        "https://u@app.test:8443/oauth2/start",
+    ] {
+        assert!(ReturnTo::parse(raw, &targets).is_err(), "{raw}");
+        assert_eq!(ReturnTo::first_of([raw, "/next"], &targets).as_str(), "/next", "{raw}");
+        assert_eq!(ReturnTo::first_of([raw, raw], &targets), ReturnTo::root(), "{raw}");
+    }
+    for raw in [
+        "/oauth2",
+        "/oauth2x/sign_out",
+        "/OAUTH2/sign_out",
+        "/x?rd=/oauth2/sign_out",
+        "https://idp.test/oauth2/v1/logout?x",
+        "https://other.app.test/oauth2/sign_out",
+        "https://app.test/oauth2/sign_out",
+    ] {
+        assert_eq!(ReturnTo::parse(raw, &targets).map(|target| target.to_string()).as_deref(), Ok(raw));
+    }
+    let bare = Targets { own_hosts: &["", "app.test"], ..targets };
+    assert!(ReturnTo::parse("https://app.test:8443/oauth2/start", &bare).is_err(), "a Host without its port");
+    let at_the_root = Targets { prefix: "", ..targets };
+    assert_eq!(ReturnTo::parse("/start?x", &at_the_root), Err(InvalidReturnTo::OwnPrefix));
+    assert!(ReturnTo::parse("/page", &at_the_root).is_ok());
+}
+
+#[test]
+fn a_target_is_at_an_origin_by_the_browsers_reading() {
+    let hosts = hosts(&["idp.test", "idp.test:8443", "evil.test", "idp.test.evil.test"]);
+    let at = |raw: &str, own: &str| {
+        let target = ReturnTo::parse(raw, &within(&hosts)).expect(raw);
+        target.leads_to(&["https://idp.test/realms/x".to_owned(), "nonsense".to_owned()], own)
+    };
+    assert!(at("https://idp.test/end?t={id_token}", "https://app.test"));
+    assert!(at("/end", "https://idp.test"), "the provider may be on this very host");
+    for raw in
+        ["http://idp.test/", "https://idp.test:8443/", "https://evil.test/?idp.test", "https://idp.test.evil.test/"]
+    {
+        assert!(!at(raw, "https://app.test"), "{raw}");
+    }
+    assert!(!at("/end", "https://app.test") && !at("/end", "://"));
 }

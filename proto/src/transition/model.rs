@@ -154,7 +154,9 @@ impl Model {
             (Command::Found(_), _) => self.epoch = Some(FIRST_EPOCH),
             (Command::Rekey { from, .. }, _) => self.epoch = Some(Epoch::new(from.get() + 1)),
             (Command::CreateSession(create), _) => {
-                self.follow_room_making(create, &standing(before, create.subject));
+                let mut standing = standing(before, create.subject);
+                standing.retain(|key| !create.replaces.contains(key));
+                self.follow_room_making(create, &standing);
                 self.follow_create(at, create);
             }
             (Command::Revoke(revoke), _) => self.follow_revoke(at, revoke),
@@ -186,6 +188,9 @@ impl Model {
         };
         self.sessions.insert(create.key, session);
         self.attempts.insert(create.attempt, self.clock.saturating_add(ATTEMPT_WINDOW));
+        for replaced in create.replaces.iter().filter(|key| **key != create.key) {
+            self.follow_revoke(index, &Revoke::Session(*replaced));
+        }
     }
 
     fn follow_revoke(&mut self, at: LogIndex, revoke: &Revoke) {
@@ -313,7 +318,8 @@ fn envelope(id: u8) -> KeyEnvelope {
 /// Few of everything, so that commands meet.
 fn command() -> impl Strategy<Value = Command> {
     let create = (0..5_u8, 0..6_u8, 1..3_u32, 1..400_u64, 0..2_u8, prop::option::of(0..2_u8), any::<u8>(), 0..4_u32);
-    let create = create.prop_map(|(key, attempt, epoch, secs, subject, sid, body, limit)| {
+    let replaced = prop::collection::vec(0..5_u8, 0..3);
+    let create = (create, replaced).prop_map(|((key, attempt, epoch, secs, subject, sid, body, limit), replaced)| {
         Command::CreateSession(CreateSession {
             key: SessionKey::from_bytes([key; 32]),
             attempt: AttemptId::from_bytes([attempt; 16]),
@@ -325,6 +331,7 @@ fn command() -> impl Strategy<Value = Command> {
             sid: sid.map(|sid| SidKey::from_bytes([sid; 32])),
             label: Vec::new(),
             body: vec![body],
+            replaces: replaced.into_iter().map(|key| SessionKey::from_bytes([key; 32])).collect(),
             sessions_per_person: limit,
         })
     });

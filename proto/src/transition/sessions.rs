@@ -14,7 +14,7 @@ use crate::keyspace::{
 use crate::session::{BodyRow, IndexRow, LONGEST_LIFETIME};
 use crate::time::Timestamp;
 
-/// The session of a login. The order of the refusals tells the most lasting one.
+/// The session of a login, and the end of those that it replaces. The order of the refusals tells the most lasting one.
 pub(super) fn create(
     state: &mut Overlay<'_>,
     entry: Entry,
@@ -43,6 +43,10 @@ pub(super) fn create(
         created_index: entry.at,
         epoch,
     };
+    // Those that it replaces first: each leaves room for it.
+    for replaced in create.replaces.iter().filter(|key| **key != create.key) {
+        end(state, entry, *replaced);
+    }
     make_room(state, entry, create);
     insert(state, create, &index);
     state.put(Key::Attempt(create.attempt), &AttemptRow { session: create.key });

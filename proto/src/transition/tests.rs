@@ -127,6 +127,7 @@ fn login_data(id: u32) -> CreateSession {
         sid: Some(SID),
         label: vec![1],
         body: vec![2, 2],
+        replaces: Vec::new(),
         sessions_per_person: 0,
     }
 }
@@ -508,6 +509,24 @@ fn changes_name_each_key_once_and_in_order() {
     let keys: Vec<_> = changes.as_slice().iter().map(Change::key).collect();
     assert!(keys.is_sorted_by(|a, b| a < b));
     assert!(changes.bytes() > keys.iter().map(|key| key.len()).sum());
+}
+
+#[test]
+fn a_login_ends_the_sessions_that_it_replaces_and_no_others() {
+    let mut world = World::founded();
+    for id in 1..=3 {
+        world.write(login(id));
+    }
+    let replaces = vec![key(1), key(2), key(9), key(4)];
+    let again = CreateSession { replaces: replaces.clone(), ..login_data(4) };
+    let outcome = world.write(Command::CreateSession(again));
+    assert!(matches!(outcome, Outcome::Created { .. }), "{outcome:?}");
+    let alive: Vec<u32> = (1..=4).filter(|id| world.rows.contains_key(&index_row_key(&key(*id)))).collect();
+    assert_eq!(alive, [3, 4], "its own key is no older session");
+    assert!(world.rows.contains_key(&tombstone_key(&key(9))), "one that is not applied yet never comes");
+    let refused = CreateSession { replaces: vec![key(3)], ..login_data(4) };
+    assert_eq!(world.write(Command::CreateSession(refused)), Outcome::Refused(Refusal::AttemptUsed));
+    assert!(world.rows.contains_key(&index_row_key(&key(3))), "a login that makes nothing ends nothing");
 }
 
 /// The entry that ends the most: as many revocations as fit, each of as many sessions as it may

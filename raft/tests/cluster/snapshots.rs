@@ -3,7 +3,7 @@
 use conclave_proto::time::Ttl;
 use conclave_raft::SnapshotLimits;
 
-use crate::harness::{Cluster, Login, Plan, honoured, log_in};
+use crate::harness::{Cluster, Login, Plan, honoured, log_in, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lagging_follower_is_caught_up_by_a_snapshot_under_write_load() {
@@ -13,6 +13,7 @@ async fn a_lagging_follower_is_caught_up_by_a_snapshot_under_write_load() {
     let away = cluster.others(cluster.leader().await)[0];
     let here = cluster.others(away);
     let early = log_in(cluster.store(away)).await;
+    let known = cluster.store(away).status().last_log;
     cluster.replicas[away].stop().await;
 
     let mut tickets = vec![early];
@@ -22,8 +23,8 @@ async fn a_lagging_follower_is_caught_up_by_a_snapshot_under_write_load() {
         size = if size > 20_000 { 100 } else { size * 3 };
         tickets.push(Login::of_size(store, size).write(store).await);
     }
-    // A second look at the log every half second: the purge follows the snapshot.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let purged = |at: usize| cluster.store(at).status().purged > known;
+    until("what it lacks is purged everywhere", || here.iter().all(|at| purged(*at))).await;
     tickets.push(log_in(cluster.store(here[0])).await);
 
     let busy = {

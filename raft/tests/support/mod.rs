@@ -280,6 +280,7 @@ impl Workload {
             sid: Some(SidKey::from_bytes(self.random.array())),
             label: self.random.bytes(200),
             body: self.random.bytes(body),
+            replaces: Vec::new(),
             // Few enough that logins end others.
             sessions_per_person: 5,
         })

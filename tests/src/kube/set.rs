@@ -17,7 +17,7 @@ use crate::kube::network::Network;
 use crate::kube::pod::{Endpoints, Pod};
 use crate::process::tail;
 use crate::workdir::WorkDir;
-use crate::{Failure, timing};
+use crate::{Failure, http, timing};
 
 /// What pods find that the manifest does not say.
 #[derive(Clone, Debug)]
@@ -72,6 +72,20 @@ impl Set {
     /// The manifest.
     pub fn manifest(&self) -> Result<StatefulSet<'_>, Failure> {
         StatefulSet::of(&self.checked)
+    }
+
+    /// How many checks each pod has let through, by its own metrics.
+    pub async fn checks_allowed(&self) -> Result<BTreeMap<usize, u64>, Failure> {
+        const LINE: &str = "conclave_auth_checks_total{result=\"allowed\"} ";
+        let port = self.manifest()?.port(&"metrics".into())?;
+        let client = http::client();
+        let mut allowed = BTreeMap::new();
+        for pod in self.pods.values() {
+            let text = client.get(format!("http://{}/metrics", pod.at(port))).send().await?.text().await?;
+            let count = text.lines().find_map(|line| line.strip_prefix(LINE)).ok_or("no count of allowed checks")?;
+            allowed.insert(pod.ordinal, count.parse()?);
+        }
+        Ok(allowed)
     }
 
     /// The public port of all pods.

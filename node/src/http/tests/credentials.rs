@@ -6,13 +6,13 @@ use actix_web::test::TestRequest;
 use super::support::{Bench, Browser};
 
 const CHECK: &str = "/oauth2/auth";
-const SHA_PW: &str = "{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=";
+pub const SHA_PW: &str = "{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=";
 
 fn with(value: &str) -> TestRequest {
     TestRequest::get().uri(CHECK).insert_header(("Authorization", value))
 }
 
-fn form(body: &str) -> TestRequest {
+pub fn form(body: &str) -> TestRequest {
     let kind = ("Content-Type", "application/x-www-form-urlencoded");
     TestRequest::post().uri("/oauth2/sign_in").insert_header(kind).set_payload(body.to_owned())
 }

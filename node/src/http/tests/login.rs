@@ -106,7 +106,7 @@ async fn the_sign_in_page_ends_the_session() {
     assert!(page.body.contains("Sign in with The &lt;b&gt;Cat&lt;/b&gt;"));
     assert!(page.body.contains("name=\"rd\" value=\"/x\""));
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("referrer-policy"), Some("same-origin"));
     assert!(browser.cookies.is_empty());
     assert_eq!(kept.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
     bench.stop().await;

@@ -45,9 +45,9 @@ impl Ear {
 async fn the_provider_is_told_of_a_sign_out_whoever_it_was() {
     let ear = Ear::listen().await;
     let flag = format!("--backend-logout-url={}/out?hint={{id_token}}", ear.url);
-    let bench = Bench::start(&[&flag, "--skip-jwt-bearer-tokens"]).await;
+    let bench = Bench::start(&[&flag, "--skip-jwt-bearer-tokens", "--whitelist-domain=idp.test"]).await;
     let app = bench.app().await;
-    let out = "/oauth2/sign_out?rd=%2Fbye%3Ft%3D%7Bid_token%7D";
+    let out = "/oauth2/sign_out?rd=https%3A%2F%2Fidp.test%2Fbye%3Ft%3D%7Bid_token%7D";
     let mut alice = Browser::default();
     alice.log_in(&app, "alice:40", "/").await;
     let mut later = Browser::default();
@@ -57,23 +57,28 @@ async fn the_provider_is_told_of_a_sign_out_whoever_it_was() {
     let told = ear.take();
     let token = told[0].strip_prefix("GET /out?hint=").and_then(|rest| rest.split(' ').next()).expect("the token");
     assert_eq!((told.len(), token.len()), (1, 40), "{told:?}");
-    assert_eq!(seen.header("location"), Some(format!("/bye?t={token}").as_str()));
+    assert_eq!(seen.header("location"), Some(format!("https://idp.test/bye?t={token}").as_str()));
     assert_eq!(alice.get(&app, out).await.status, StatusCode::FOUND);
     assert!(ear.take().is_empty(), "nobody's sign-out is nobody's affair");
 
     let bearer = TestRequest::get().uri(out).insert_header(("Authorization", "Bearer eyJ9.eyJ9.good"));
     let seen = Browser::default().send(&app, bearer).await;
-    assert_eq!(seen.header("location"), Some("/bye?t=eyJ9.eyJ9.good"));
+    assert_eq!(seen.header("location"), Some("https://idp.test/bye?t=eyJ9.eyJ9.good"));
     assert_eq!(ear.take(), ["GET /out?hint=eyJ9.eyJ9.good HTTP/1.1"]);
     let forged = TestRequest::get().uri(out).insert_header(("Authorization", "Bearer eyJ9.eyJ9.bad"));
     Browser::default().send(&app, forged).await;
     assert!(ear.take().is_empty());
     drop(app);
 
-    let bench = Bench::restart(bench.halt().await, &[&flag, "--allowed-group=alice"]).await;
+    let bench =
+        Bench::restart(bench.halt().await, &[&flag, "--allowed-group=alice", "--whitelist-domain=idp.test"]).await;
     bench.until_ready().await;
     let seen = later.get(&bench.app().await, out).await;
-    assert_eq!(seen.header("location"), Some("/bye?t={id_token}"), "who may not pass has no token to name");
+    assert_eq!(
+        seen.header("location"),
+        Some("https://idp.test/bye?t={id_token}"),
+        "who may not pass has no token to name"
+    );
     assert_eq!(ear.take().len(), 1, "but the provider is told");
     bench.stop().await;
 }

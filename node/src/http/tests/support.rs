@@ -79,6 +79,10 @@ impl Provider for FakeProvider {
         Ok(format!("https://idp.test/authorize?state={}&redirect_uri={redirect_uri}", attempt.state()))
     }
 
+    fn own_urls(&self) -> Vec<String> {
+        vec!["https://idp.test/authorize".to_owned(), "https://end.idp.test/session/end".to_owned()]
+    }
+
     fn check_iss(&self, iss: Option<&str>) -> Result<(), InvalidIss> {
         match iss {
             None | Some("https://idp.test") => Ok(()),

@@ -243,6 +243,18 @@ impl Provider for OidcProvider {
         }
     }
 
+    fn own_urls(&self) -> Vec<String> {
+        let Some(snapshot) = self.discovery.current() else {
+            return self.config.endpoints.login_url.clone().into_iter().collect();
+        };
+        let metadata = &snapshot.metadata;
+        [Some(&metadata.authorization), metadata.end_session.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect()
+    }
+
     async fn exchange(
         &self,
         code: &str,

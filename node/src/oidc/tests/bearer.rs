@@ -50,6 +50,29 @@ async fn a_token_names_who_its_claims_name() {
 }
 
 #[tokio::test]
+async fn a_logout_token_is_never_a_bearer_token() {
+    let (fake, clock) = (Fake::start().await, ManualClock::new());
+    let dir = tempfile::tempdir().expect("a directory");
+    let provider = fake.provider(dir.path(), &clock, |_| {});
+    provider.refresh_metadata().await.expect("discovery");
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    let claims = |events: &Value| json!({ "iss": fake.issuer, "sub": "robot", "aud": CLIENT, "exp": NOW + 60, "sid": "s", "jti": "j", "events": events });
+    for header in [json!({}), json!({ "typ": "JWT" }), json!({ "typ": "logout+jwt" }), json!({ "typ": "secevent+jwt" })]
+    {
+        let mut header = header;
+        (header["alg"], header["kid"]) = (json!("RS256"), json!("k1"));
+        for events in
+            [&event, &json!({}), &json!({ "https://schemas.openid.net/secevent/caep/event-type/session-revoked": {} })]
+        {
+            let error = provider.bearer(&TestKey::Rsa.jwt(&header, &claims(events))).expect_err("refused").to_string();
+            assert!(error.contains("logout") || error.contains("secevent"), "{header} {events}: {error}");
+        }
+    }
+    let plain = TestKey::Rsa.jwt(&json!({ "alg": "RS256", "kid": "k1" }), &claims(&json!(["a", "b"])));
+    assert!(provider.bearer(&plain).is_ok(), "a list of events is an application's own claim");
+}
+
+#[tokio::test]
 async fn ghsa_wcvh_g65p_v576_a_token_for_somebody_else_names_nobody() {
     let (fake, clock) = (Fake::start().await, ManualClock::new());
     let dir = tempfile::tempdir().expect("a directory");

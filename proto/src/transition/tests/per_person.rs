@@ -1,7 +1,7 @@
 //! The limit of sessions per person: the oldest end, boundedly, and the count stays exact.
 
 use super::*;
-use crate::command::MOST_ENDED_BY_LOGIN;
+use crate::command::{MAX_REPLACED, MOST_ENDED_BY_LOGIN};
 use crate::keyspace::{SessionCountRow, session_count_key};
 
 impl World {
@@ -148,11 +148,11 @@ fn sessions_per_person_is_decided_by_the_command_alone() {
     assert_eq!(limits.counted(SUBJECT), 2, "after a limit of 1, one more login under a limit of 4");
 }
 
-/// As many logins as an entry takes, each ending as many sessions as it may.
+/// As many logins as an entry takes, each ending and replacing as many sessions as it may.
 #[test]
 fn an_entry_of_logins_over_the_limit_stays_within_its_bytes() {
     let mut world = World::founded();
-    let most = u32::try_from(MOST_ENDED_BY_LOGIN).expect("small");
+    let most = u32::try_from(MOST_ENDED_BY_LOGIN + MAX_REPLACED).expect("small");
     let logins = u32::try_from(MAX_BATCH_COMMANDS).expect("small");
     let subject = |id: u32| SubjectKey::from_bytes([u8::try_from(id).expect("small"); 32]);
     for id in 0..logins * most {
@@ -162,7 +162,8 @@ fn an_entry_of_logins_over_the_limit_stays_within_its_bytes() {
     let new = |id| CreateSession {
         subject: subject(id),
         sessions_per_person: 1,
-        body: vec![0; crate::command::MAX_BATCH_BYTES / MAX_BATCH_COMMANDS - 320],
+        replaces: (0..u32::try_from(MAX_REPLACED).expect("small")).map(|nth| key((id + 1) * most - 1 - nth)).collect(),
+        body: vec![0; crate::command::MAX_BATCH_BYTES / MAX_BATCH_COMMANDS - 330 - MAX_REPLACED * SessionKey::LEN],
         ..login_data(1_000_000 + id)
     };
     let tagged: Vec<_> =
