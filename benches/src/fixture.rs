@@ -87,5 +87,6 @@ pub fn login(body: usize) -> CreateSession {
         label: random_bytes(LABEL_BYTES),
         body: random_bytes(body),
         replaces: Vec::new(),
+        sessions_per_person: 1000,
     }
 }

@@ -92,6 +92,7 @@ pub async fn log_in(store: &ReplicatedStore, ring: &Keyring, body: SessionBody) 
         label: seal_label(cluster, &key, &label, random())?,
         body: seal_body(cluster, &ticket, Generation::default(), &body, random())?,
         replaces: Vec::new(),
+        sessions_per_person: 1000,
     };
     let written = store.write(Command::CreateSession(create), LOGIN_WITHIN).await?;
     match written.outcome {

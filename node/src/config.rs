@@ -152,6 +152,8 @@ pub struct ClusterConfig {
     pub max_staleness: Ttl,
     /// What may be added to B while no leader can be asked; 0 = nothing.
     pub fail_open_max: Ttl,
+    /// Most sessions of one person; 0 = no limit.
+    pub sessions_per_person: u32,
     /// A snapshot is due after so many bytes of log.
     pub snapshot_log_bytes: u64,
     /// And at most this often.

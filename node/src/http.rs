@@ -203,6 +203,9 @@ impl Service {
     /// From now on not ready, so that no new requests are sent here.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        if let Some(store) = self.store() {
+            store.start_draining();
+        }
     }
 
     /// Every reason against sending requests here; empty when ready.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conclave_proto::id::ProviderId;
 use conclave_proto::policy::DenyReason;
-use conclave_raft::{Role, Status, StoreObserver};
+use conclave_raft::{DiskRoom, Role, Status, StoreObserver};
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
     TextEncoder,
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub logins_succeeded: IntCounter,
     /// Callbacks that ended on an error page.
     pub logins_failed: IntCounter,
+    /// Logins that the leader took no session for, as disks are nearly full.
+    pub logins_without_room: IntCounter,
     /// Sign-outs committed.
     pub sign_outs: IntCounter,
     malformed: IntCounterVec,
@@ -126,6 +128,7 @@ struct Gauges {
     provider_ready: IntGaugeVec,
     disk_free: IntGauge,
     closed_gateways: IntGauge,
+    nearly_full: IntGauge,
     clock_deviation: Gauge,
 }
 
@@ -161,6 +164,10 @@ impl Metrics {
             logins_started: logins.with_label_values(&["started"]),
             logins_succeeded: logins.with_label_values(&["succeeded"]),
             logins_failed: logins.with_label_values(&["failed"]),
+            logins_without_room: family.counter(
+                "conclave_logins_without_room_total",
+                "Logins refused by the leader, as the storage is nearly full.",
+            ),
             sign_outs: family.counter("conclave_sign_outs_total", "Sign-outs committed."),
             malformed,
             peer_refused: family.counters("conclave_peer_refused_total", "Peer messages refused.", &["why"]),
@@ -281,6 +288,8 @@ impl Gauges {
                 "conclave_closed_gateways",
                 "Gateways for whose checks no rule opens on this replica: they sent one at auth_address without a header that the configured kind always sets.",
             ),
+            nearly_full: family
+                .gauge("conclave_storage_nearly_full", "1 while this replica's disk has no room for further sessions."),
             clock_deviation: family.float(
                 "conclave_clock_deviation_seconds",
                 "How far this replica's clock is ahead of the members' median; NaN if unknown.",
@@ -297,6 +306,7 @@ impl Gauges {
         self.last_log.set(signed(status.last_log.get()));
         self.committed.set(signed(status.committed.get()));
         self.sessions.set(signed(status.sessions));
+        self.nearly_full.set((status.disk_room == DiskRoom::NearlyFull).into());
         self.clock_deviation.set(status.clock_deviation_ms.map_or(f64::NAN, |millis| millis as f64 / 1000.0));
         self.freshness.set(status.fresh_age.map_or(f64::NAN, |age| age.as_duration().as_secs_f64()));
         // Members come and go, and only a leader knows how far they are.

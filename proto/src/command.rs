@@ -40,6 +40,10 @@ pub const MAX_SEALED_KEY: usize = 256;
 /// revocations together within [`MAX_CHANGE_BYTES`].
 pub const REVOKE_NOW: usize = 16;
 
+/// Most of a person's sessions that one login ends to make room for itself, for the same reason. A
+/// lowered limit takes effect over several logins.
+pub const MOST_ENDED_BY_LOGIN: usize = REVOKE_NOW;
+
 /// Most things that the [`Command::ExpireUpTo`]s of one entry forget together, for the same reason.
 pub const MAX_EXPIRE: usize = 512;
 
@@ -90,6 +94,7 @@ pub struct Tag {
 }
 
 /// What can be done to the replicated state. Append-only: the position of a variant is part of the log format.
+#[expect(clippy::large_enum_variant, reason = "most commands are logins, and a batch holds at most 64")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// The first command of a cluster. Later ones are refused.
@@ -173,6 +178,10 @@ pub struct CreateSession {
     pub body: Vec<u8>,
     /// Sessions whose cookies came with the login: they end as this one begins. At most [`MAX_REPLACED`].
     pub replaces: Vec<SessionKey>,
+    /// Most sessions of one person, this one included; 0 = no limit. Beyond it this login ends the
+    /// oldest, at most [`MOST_ENDED_BY_LOGIN`]. It stands in the command, so that replicas with
+    /// different configurations do the same.
+    pub sessions_per_person: u32,
 }
 
 /// Which sessions to end.
@@ -228,6 +237,9 @@ pub enum Refusal {
     /// The change would leave no envelope or too many, lower the level, or make a session without
     /// a lifetime.
     Invalid,
+    /// The leader has too little disk space for another session, or too many members have: it
+    /// proposed nothing. Never an outcome of `apply`.
+    StorageNearlyFull,
 }
 
 impl Batch {
@@ -269,6 +281,20 @@ impl Command {
             Self::Found(_)
             | Self::CreateSession(_)
             | Self::Revoke(_)
+            | Self::SetEnvelopes { .. }
+            | Self::Rekey { .. }
+            | Self::RaiseFeatureLevel(_) => false,
+        }
+    }
+
+    /// Whether it takes room for a session's life. Everything else is small, or frees room: it must
+    /// go on when the disk is nearly full.
+    pub fn needs_room(&self) -> bool {
+        match self {
+            Self::CreateSession(_) => true,
+            Self::Found(_)
+            | Self::Revoke(_)
+            | Self::ExpireUpTo { .. }
             | Self::SetEnvelopes { .. }
             | Self::Rekey { .. }
             | Self::RaiseFeatureLevel(_) => false,
@@ -322,7 +348,8 @@ const LARGEST_CREATE: usize = (ProcessId::LEN + 8 + 8)
     + (SessionKey::LEN + AttemptId::LEN + 4 + 2 * (8 + MAX_NAME_LEN) + 8 + SubjectKey::LEN + 1 + SidKey::LEN)
     + (8 + MAX_SEALED_LABEL)
     + (8 + MAX_SEALED_BODY)
-    + (8 + MAX_REPLACED * SessionKey::LEN);
+    + (8 + MAX_REPLACED * SessionKey::LEN)
+    + 4;
 const _: () = assert!(LARGEST_CREATE <= MAX_BATCH_BYTES, "every login that is accepted fits into one entry");
 
 #[cfg(test)]

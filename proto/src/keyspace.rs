@@ -9,7 +9,7 @@ mod rows;
 use crate::id::{AttemptId, LogIndex, ProcessId, SessionKey, SidKey, SubjectKey};
 use crate::time::Timestamp;
 
-pub use rows::{AttemptRow, ClockRow, FoundedState, NotBeforeRow, ResultRow, SweepRow, TombstoneRow};
+pub use rows::{AttemptRow, ClockRow, FoundedState, NotBeforeRow, ResultRow, SessionCountRow, SweepRow, TombstoneRow};
 
 /// What a row is. Append-only: the number is the key's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +27,8 @@ pub enum RowKind {
     BySubject = 0x13,
     /// A session by its provider's session; no value.
     BySid = 0x14,
+    /// [`SessionCountRow`] by subject.
+    SessionCount = 0x15,
     /// [`AttemptRow`] by login attempt.
     Attempt = 0x20,
     /// A login attempt by its end; no value.
@@ -47,13 +49,14 @@ pub enum RowKind {
 
 impl RowKind {
     /// Every kind, in key order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Meta,
         Self::Index,
         Self::Body,
         Self::ByExpiry,
         Self::BySubject,
         Self::BySid,
+        Self::SessionCount,
         Self::Attempt,
         Self::AttemptDue,
         Self::Result,
@@ -110,6 +113,8 @@ pub enum Key {
     BySubject(SubjectKey, LogIndex, SessionKey),
     /// See [`RowKind::BySid`].
     BySid(SidKey, SessionKey),
+    /// See [`RowKind::SessionCount`].
+    SessionCount(SubjectKey),
     /// See [`RowKind::Attempt`].
     Attempt(AttemptId),
     /// See [`RowKind::AttemptDue`].
@@ -138,6 +143,7 @@ impl Key {
             Self::ByExpiry(..) => RowKind::ByExpiry,
             Self::BySubject(..) => RowKind::BySubject,
             Self::BySid(..) => RowKind::BySid,
+            Self::SessionCount(_) => RowKind::SessionCount,
             Self::Attempt(_) => RowKind::Attempt,
             Self::AttemptDue(..) => RowKind::AttemptDue,
             Self::Result(..) => RowKind::Result,
@@ -164,7 +170,7 @@ impl Key {
             Self::AttemptDue(at, attempt) => start.time(*at).bytes(attempt.as_bytes()),
             Self::Result(process, sequence) => start.bytes(process.as_bytes()).number(*sequence),
             Self::ResultDue(at, process, sequence) => start.time(*at).bytes(process.as_bytes()).number(*sequence),
-            Self::NotBefore(subject) => start.bytes(subject.as_bytes()),
+            Self::SessionCount(subject) | Self::NotBefore(subject) => start.bytes(subject.as_bytes()),
             Self::NotBeforeDue(at, subject) => start.time(*at).bytes(subject.as_bytes()),
         }
         .0
@@ -187,6 +193,7 @@ impl Key {
                 Self::BySubject(fields.subject()?, LogIndex::new(fields.number()?), fields.session()?)
             }
             RowKind::BySid => Self::BySid(SidKey::from_bytes(fields.take()?), fields.session()?),
+            RowKind::SessionCount => Self::SessionCount(fields.subject()?),
             RowKind::Attempt => Self::Attempt(fields.attempt()?),
             RowKind::AttemptDue => Self::AttemptDue(fields.time()?, fields.attempt()?),
             RowKind::Result => Self::Result(fields.process()?, fields.number()?),
@@ -225,6 +232,11 @@ pub fn attempt_key(attempt: &AttemptId) -> Vec<u8> {
     Key::Attempt(*attempt).encode()
 }
 
+/// The key of the number of a person's sessions.
+pub fn session_count_key(subject: &SubjectKey) -> Vec<u8> {
+    Key::SessionCount(*subject).encode()
+}
+
 /// The key of a person's not-before mark.
 pub fn not_before_key(subject: &SubjectKey) -> Vec<u8> {
     Key::NotBefore(*subject).encode()
@@ -243,6 +255,7 @@ pub fn session_key_of(key: &[u8]) -> Option<SessionKey> {
         | Key::ByExpiry(..)
         | Key::BySubject(..)
         | Key::BySid(..)
+        | Key::SessionCount(_)
         | Key::Attempt(_)
         | Key::AttemptDue(..)
         | Key::Result(..)
@@ -262,6 +275,14 @@ pub(crate) fn due_before(kind: RowKind, now: Timestamp) -> (Vec<u8>, Vec<u8>) {
 pub(crate) fn subject_before(subject: &SubjectKey, index: LogIndex) -> (Vec<u8>, Vec<u8>) {
     let from = Prefix::of(RowKind::BySubject).bytes(subject.as_bytes());
     let to = Prefix::of(RowKind::BySubject).bytes(subject.as_bytes()).number(index.get());
+    (from.0, to.0)
+}
+
+/// All sessions of `subject`, the oldest first.
+pub(crate) fn subject_all(subject: &SubjectKey) -> (Vec<u8>, Vec<u8>) {
+    let from = Prefix::of(RowKind::BySubject).bytes(subject.as_bytes());
+    // One byte longer than any key of that person, and not smaller than any.
+    let to = Prefix::of(RowKind::BySubject).bytes(subject.as_bytes()).bytes(&[u8::MAX; 8 + SessionKey::LEN + 1]);
     (from.0, to.0)
 }
 

@@ -21,7 +21,7 @@ pub use frame::{
     PeerRefusal, Recipient,
 };
 pub use peer::{
-    FindSession, Forward, Forwarded, FoundSession, Hello, MAX_FORWARDED_PATIENCE, Ping, ReadIndexAnswer,
+    DiskRoom, FindSession, Forward, Forwarded, FoundSession, Hello, MAX_FORWARDED_PATIENCE, Ping, ReadIndexAnswer,
     ReadIndexQuestion, Written, peers_hash,
 };
 

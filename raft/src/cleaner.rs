@@ -120,7 +120,9 @@ impl Cleaner {
         let tree = self.db.open_tree(&name).or_end("opening a replaced tree");
         let keys = tree.iter().keys().take(CLEAN_STEP_ROWS);
         let keys: Vec<_> = keys.map(|key| key.or_end("cleaning a replaced tree")).collect();
-        keys.iter().for_each(|key| remove_row(&tree, key, &self.flusher));
+        for key in &keys {
+            remove_row(&tree, key, &self.flusher);
+        }
         if keys.len() < CLEAN_STEP_ROWS {
             self.db.drop_tree(&name).or_end("dropping a replaced tree");
             self.shared.wanted.lock().stale.retain(|stale| stale.number != number);

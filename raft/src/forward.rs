@@ -4,20 +4,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use conclave_proto::command::{BATCH_SCHEMA, Batch, Outcome, Tagged};
-use conclave_proto::id::{LogIndex, NodeId};
+use conclave_proto::command::{BATCH_SCHEMA, Batch, Outcome, Refusal, Tagged};
+use conclave_proto::id::{LogIndex, NodeId, PeerName};
 use conclave_proto::time::{Clock, Ttl};
 use conclave_proto::wire::{Forward, Forwarded, FrameKind, PeerRefusal, Versioned, Written};
 
 use crate::batcher::{Deliver, Failed, Pending, all_abandoned};
+use crate::disk::DiskSpace;
 use crate::error::WriteError;
+use crate::health::{Health, MemberRoom};
 use crate::identity::Peer;
 use crate::leader::{Leader, LeaderView, Raft};
 use crate::observer::StoreObserver;
+use crate::room::takes_logins;
 use crate::rounds::leader_time;
 use crate::state::StateHandle;
 use crate::transport::{AskError, Transport};
 use crate::types::Proposal;
+use tokio::sync::watch;
 
 /// Between two tries that failed for other reasons than a change of leader.
 const RETRY_PAUSE: Duration = Duration::from_millis(25);
@@ -33,6 +37,8 @@ pub(crate) struct Router {
     pub(crate) state: StateHandle,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn StoreObserver>,
+    pub(crate) space: watch::Receiver<DiskSpace>,
+    pub(crate) health: Arc<Health>,
 }
 
 /// How one try ended without a result.
@@ -52,7 +58,13 @@ impl Deliver for Router {
             }
             let seen = self.leaders.now();
             let tried = match seen {
-                Leader::Me => self.propose(&batch).await,
+                Leader::Me => {
+                    batch = self.without_what_has_no_room(batch);
+                    if batch.is_empty() {
+                        return;
+                    }
+                    self.propose(&batch).await
+                }
                 Leader::Other(leader) => {
                     batch = give_back(batch);
                     if batch.is_empty() {
@@ -77,6 +89,30 @@ impl Deliver for Router {
 }
 
 impl Router {
+    /// Refuses logins while disks are nearly full: here, before they are proposed, since `apply`
+    /// must do the same at every replica. What ends sessions goes on. A login whose earlier try may
+    /// have been committed under another leader is refused too: its session has no browser.
+    fn without_what_has_no_room(&self, batch: Vec<Pending>) -> Vec<Pending> {
+        let needs_room = |pending: &Pending| pending.tagged.command.needs_room();
+        if !batch.iter().any(needs_room) || takes_logins(self.space.borrow().room, &self.rooms_of_others()) {
+            return batch;
+        }
+        let (refused, rest): (Vec<_>, Vec<_>) = batch.into_iter().partition(needs_room);
+        let outcome = Outcome::Refused(Refusal::StorageNearlyFull);
+        for pending in refused {
+            pending.finish(Ok(Written { index: LogIndex::new(0), outcome: outcome.clone() }));
+        }
+        rest
+    }
+
+    fn rooms_of_others(&self) -> Vec<MemberRoom> {
+        let members = self.leaders.members();
+        let (me, membership) = (self.leaders.metrics().id, members.membership());
+        let others = membership.voter_ids().filter(|id| *id != me);
+        let name = |id: u64| PeerName::parse(&membership.get_node(&id)?.name).ok();
+        others.map(|id| name(id).map_or(MemberRoom::Unknown, |name| self.health.room_of(&name))).collect()
+    }
+
     /// One log entry. The result may stay unknown: then the same tags are tried again. While this
     /// replica leads without a quorum nothing is answered, and the slot stays taken on purpose: a
     /// leader that is cut off would otherwise fill its log with entries that nobody waits for.
@@ -126,15 +162,13 @@ impl Router {
                 Ok(_) | Err(_) => Err(Again::Later),
             },
             Err(AskError::Refused(PeerRefusal::TooLarge)) => {
-                let refused = Written { index: LogIndex::new(0), outcome: Outcome::Refused(TOO_LARGE) };
+                let refused = Written { index: LogIndex::new(0), outcome: Outcome::Refused(Refusal::TooLarge) };
                 Ok(vec![refused; count])
             }
             Err(_) => Err(Again::Later),
         }
     }
 }
-
-const TOO_LARGE: conclave_proto::command::Refusal = conclave_proto::command::Refusal::TooLarge;
 
 /// A forwarded command is never sent on: chains of forwards could go in circles.
 fn give_back(batch: Vec<Pending>) -> Vec<Pending> {

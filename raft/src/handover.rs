@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_proto::id::{LogIndex, NodeId, PeerName};
-use conclave_proto::wire::FrameKind;
+use conclave_proto::wire::{DiskRoom, FrameKind};
 
+use crate::health::MemberRoom;
 use crate::identity::Peer;
 use crate::leader::{Leader, LeaderView};
 use crate::rpc::raft_payload::{self, Elect};
@@ -110,7 +111,13 @@ fn voters_at(shared: &Shared, last_log: LogIndex) -> Vec<Peer> {
         Some(Peer { name, id: Some(NodeId::new(id)) })
     };
     let caught_up = voters.into_iter().filter(matched).filter_map(peer);
-    caught_up.filter(|peer| shared.health.is_reachable(&peer.name)).collect()
+    let mut voters: Vec<_> = caught_up.filter(|peer| shared.health.is_reachable(&peer.name)).collect();
+    // Who has more room first: one that has little would hand over again.
+    voters.sort_by_key(|peer| match shared.health.room_of(&peer.name) {
+        MemberRoom::Known(room) => room,
+        MemberRoom::Unknown | MemberRoom::Lost => DiskRoom::NearlyFull,
+    });
+    voters
 }
 
 async fn other_leader(leaders: &LeaderView, limit: Duration) -> Option<PeerName> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use conclave_proto::id::{KeyId, PeerName};
 use conclave_proto::time::{Timestamp, Ttl};
+use conclave_proto::wire::DiskRoom;
 use parking_lot::RwLock;
 
 /// Measured round trips kept for each peer.
@@ -39,10 +40,32 @@ pub(crate) struct Pulse {
     pub(crate) theirs: Timestamp,
     /// Ours when the answer came.
     pub(crate) ours: Timestamp,
-    /// Whether its knowledge is within `max_staleness`.
-    pub(crate) fresh: bool,
+    /// Whether it could take this replica's visitors.
+    pub(crate) answers: bool,
     /// The cookie secrets that it holds.
     pub(crate) keys: Vec<KeyId>,
+    /// What its disk has room for.
+    pub(crate) room: DiskRoom,
+}
+
+/// What counts of a peer when a replica asks whether another would do better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PeerFitness {
+    /// Whether it answers questions of replicas and could answer visitors.
+    pub(crate) answers: bool,
+    /// What its disk has room for.
+    pub(crate) room: DiskRoom,
+}
+
+/// What a leader knows of the disk of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemberRoom {
+    /// Not heard of yet.
+    Unknown,
+    /// It said so lately.
+    Known(DiskRoom),
+    /// It stopped answering, or never began.
+    Lost,
 }
 
 #[derive(Default)]
@@ -51,8 +74,9 @@ struct Peer {
     misses: u32,
     round_trips: VecDeque<Duration>,
     offset_ms: Option<i64>,
-    fresh: bool,
+    answers: bool,
     keys: Vec<KeyId>,
+    room: DiskRoom,
 }
 
 /// All other replicas.
@@ -69,7 +93,8 @@ impl Health {
         let turn = if peer.reachable { Turn::Same } else { Turn::Back };
         peer.reachable = true;
         peer.misses = 0;
-        peer.fresh = pulse.fresh;
+        peer.answers = pulse.answers;
+        peer.room = pulse.room;
         peer.offset_ms = Some(offset_ms(&pulse));
         peer.keys = pulse.keys;
         if peer.round_trips.len() == SAMPLES {
@@ -88,7 +113,7 @@ impl Health {
             return Turn::Same;
         }
         peer.reachable = false;
-        peer.fresh = false;
+        peer.answers = false;
         peer.offset_ms = None;
         Turn::Lost
     }
@@ -98,9 +123,20 @@ impl Health {
         self.peers.read().get(name).is_some_and(|peer| peer.reachable)
     }
 
-    /// Whether any peer that answers has fresh knowledge.
-    pub(crate) fn any_fresh(&self) -> bool {
-        self.peers.read().values().any(|peer| peer.reachable && peer.fresh)
+    /// Every peer that answers questions.
+    pub(crate) fn reachable(&self) -> Vec<PeerFitness> {
+        let peers = self.peers.read();
+        let reachable = peers.values().filter(|peer| peer.reachable);
+        reachable.map(|peer| PeerFitness { answers: peer.answers, room: peer.room }).collect()
+    }
+
+    /// What is known of that member's disk.
+    pub(crate) fn room_of(&self, name: &PeerName) -> MemberRoom {
+        match self.peers.read().get(name) {
+            Some(peer) if peer.reachable => MemberRoom::Known(peer.room),
+            Some(peer) if peer.misses >= LOST_AFTER => MemberRoom::Lost,
+            Some(_) | None => MemberRoom::Unknown,
+        }
     }
 
     /// The secrets that each of these peers holds; none unless all of them answer.
@@ -177,17 +213,19 @@ mod tests {
     fn pulse(offset_ms: i64) -> Pulse {
         let ours = Timestamp::from_secs(1_000_000);
         let theirs = Timestamp::from_millis(ours.as_millis().saturating_add_signed(offset_ms));
-        Pulse { round_trip: Duration::ZERO, theirs, ours, fresh: true, keys: Vec::new() }
+        Pulse { round_trip: Duration::ZERO, theirs, ours, answers: true, keys: Vec::new(), room: DiskRoom::Enough }
     }
 
     #[test]
     fn a_peer_is_lost_after_three_misses_and_back_after_one_answer() {
         let health = Health::default();
         assert_eq!(health.answered(&name(1), pulse(0)), Turn::Back);
-        assert!(health.any_fresh());
+        assert_eq!(health.reachable(), [PeerFitness { answers: true, room: DiskRoom::Enough }]);
+        assert_eq!(health.room_of(&name(1)), MemberRoom::Known(DiskRoom::Enough));
         let misses: Vec<Turn> = (0..4).map(|_| health.missed(&name(1))).collect();
         assert_eq!(misses, [Turn::Same, Turn::Same, Turn::Lost, Turn::Same]);
-        assert!(!health.any_fresh() && !health.is_reachable(&name(1)));
+        assert!(health.reachable().is_empty() && !health.is_reachable(&name(1)));
+        assert_eq!((health.room_of(&name(1)), health.room_of(&name(2))), (MemberRoom::Lost, MemberRoom::Unknown));
         assert_eq!(health.answered(&name(1), pulse(0)), Turn::Back);
     }
 

@@ -180,6 +180,7 @@ fn indexed(key: &[u8]) -> Option<Indexed> {
         | Key::ByExpiry(..)
         | Key::BySubject(..)
         | Key::BySid(..)
+        | Key::SessionCount(_)
         | Key::Attempt(_)
         | Key::AttemptDue(..)
         | Key::Result(..)

@@ -1,7 +1,6 @@
-//! Once a second: renews the marker with what became durable and looks at the free space.
+//! Once a second: renews the marker with what became durable, looks at the free space, and keeps the reserve.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,9 +8,10 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-use crate::disk::{DiskProbe, DiskSpace};
+use crate::disk::DiskSpace;
 use crate::flusher::Flusher;
 use crate::marker::MarkerFile;
+use crate::reserve::Reserve;
 
 /// How far the marker may lag behind.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -26,8 +26,7 @@ pub(crate) struct Keeper {
     pub(crate) handle: Arc<KeeperHandle>,
     pub(crate) flusher: Flusher,
     pub(crate) marker: Arc<MarkerFile>,
-    pub(crate) probe: Arc<dyn DiskProbe>,
-    pub(crate) dir: PathBuf,
+    pub(crate) reserve: Reserve,
     pub(crate) space: watch::Sender<DiskSpace>,
 }
 
@@ -66,15 +65,13 @@ impl Keeper {
         if let Err(error) = self.marker.renew(&durable) {
             tracing::warn!(%error, "cannot renew the store's marker");
         }
-        match self.probe.free_bytes(&self.dir) {
+        match self.reserve.look() {
             Ok(free_bytes) => self.space.send_if_modified(|space| {
-                let after = space.after(free_bytes);
-                let changed = std::mem::discriminant(space) != std::mem::discriminant(&after);
-                *space = after;
-                changed
+                let before = std::mem::replace(space, space.after(free_bytes));
+                before.room != space.room
             }),
             Err(error) => {
-                tracing::warn!(%error, "cannot see how much disk space is free");
+                tracing::warn!(%error, "cannot see how much disk space is free, or cannot make the reserve");
                 false
             }
         };

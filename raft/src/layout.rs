@@ -32,6 +32,11 @@ impl Layout {
         self.root.join("marker")
     }
 
+    /// Room for a start on a full disk.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// sled's directory.
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("store")

@@ -44,13 +44,39 @@ pub const MAX_LOG_READ_BYTES: usize = 1024 * 1024;
 /// at every 64th access alone, so up to 16,000 pages lie in memory beside this, whatever it is.
 pub const DEFAULT_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Below so many free bytes the replica should hand over: enough for sled's next segments and a
-/// small snapshot, so that sled itself never meets a full disk.
-pub const LOW_DISK_BYTES: u64 = 64 * 1024 * 1024;
+/// Size of the reserve: a file of real blocks that is given up when the disk is full, so that the
+/// store can be opened, dead sessions removed and the log cut. Two segments of sled's log.
+pub const RESERVE_BYTES: u64 = 2 * SEGMENT_BYTES as u64;
 
-/// From so many free bytes on the disk counts as roomy again; above the low mark, so that the
+/// Below so many free bytes a start gives the reserve up: opening the store writes up to a segment.
+pub const FULL_DISK_BYTES: u64 = SEGMENT_BYTES as u64;
+
+/// Below so many bytes beyond the reserve, no further session is taken: what is left is for what
+/// ends sessions and for the log of what was proposed before.
+pub const NEARLY_FULL_BYTES: u64 = 20 * 1024 * 1024;
+
+/// From so many on sessions are taken again.
+pub const NOT_NEARLY_FULL_BYTES: u64 = 28 * 1024 * 1024;
+
+/// Below so many bytes beyond the reserve a replica hands over and goes unready, where another has
+/// more: before logins are refused, and early enough that sled itself never meets a full disk.
+pub const LOW_DISK_BYTES: u64 = 32 * 1024 * 1024;
+
+/// From so many bytes on the disk counts as roomy again; above the low mark, so that the
 /// replica does not flap.
-pub const ROOMY_DISK_BYTES: u64 = 96 * 1024 * 1024;
+pub const ROOMY_DISK_BYTES: u64 = 36 * 1024 * 1024;
+
+const _: () = assert!(FULL_DISK_BYTES < RESERVE_BYTES, "a reserve given up is more than a start needs");
+const _: () = assert!(NEARLY_FULL_BYTES < NOT_NEARLY_FULL_BYTES && NOT_NEARLY_FULL_BYTES < LOW_DISK_BYTES);
+const _: () = assert!(LOW_DISK_BYTES < ROOMY_DISK_BYTES);
+
+/// The log is cut once it is more than this part of the space that is free before the disk counts as
+/// low, and so at the latest at a quarter of what is free: the store's file keeps for good what a
+/// long log once made it take, and the snapshot that lets the log be cut takes room too.
+pub const LOG_PART_OF_FREE: u64 = 8;
+
+/// Less new log than this is not worth a snapshot, however short the disk is.
+pub const SMALLEST_CUT_BYTES: u64 = 1024 * 1024;
 
 /// Most bytes of old rows that a running snapshot may keep in memory; beyond it apply waits for
 /// the snapshot.

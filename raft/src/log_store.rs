@@ -35,6 +35,8 @@ pub(crate) struct LogTree {
     /// What `purged` says on the disk.
     stored_purged: Mutex<Option<RaftLogId>>,
     appended: AtomicU64,
+    /// Bytes of the rows that lie in the tree.
+    stored: AtomicU64,
 }
 
 /// What `open` found.
@@ -42,6 +44,8 @@ pub(crate) struct FoundLog {
     pub(crate) last: Option<RaftLogId>,
     pub(crate) purged: Option<RaftLogId>,
     pub(crate) vote: Option<RaftVote>,
+    /// Of all rows in the tree, as [`log_row_bytes`] counts.
+    pub(crate) bytes: u64,
 }
 
 struct Ends {
@@ -75,7 +79,8 @@ impl LogTree {
             cleaner,
         };
         let stored_purged = Mutex::new(found.purged);
-        Self { tree, meta, flusher, ends: Mutex::new(ends), stored_purged, appended: AtomicU64::new(0) }
+        let (appended, stored) = (AtomicU64::new(0), AtomicU64::new(found.bytes));
+        Self { tree, meta, flusher, ends: Mutex::new(ends), stored_purged, appended, stored }
     }
 
     /// Writes `purged`; the state must be durable up to there.
@@ -95,16 +100,31 @@ impl LogTree {
     pub(crate) fn remove_head(&self, upto: RaftLogId, limit: usize) -> usize {
         let keys = self.tree.range(..=log_key(upto.index)).keys().take(limit);
         let keys: Vec<_> = keys.map(|key| key.or_end("purging the log")).collect();
-        keys.iter().for_each(|key| remove_row(&self.tree, key, &self.flusher));
+        self.remove_rows(keys.iter());
         keys.len()
+    }
+
+    fn remove_rows<'k>(&self, keys: impl Iterator<Item = &'k sled::IVec>) {
+        for key in keys {
+            let removed = remove_row(&self.tree, key, &self.flusher);
+            self.stored.fetch_sub(removed as u64, Ordering::Relaxed);
+        }
     }
 }
 
-/// Removes one row. sled writes the rest of its leaf anew, so it counts with its size.
-pub(crate) fn remove_row(tree: &sled::Tree, key: &[u8], flusher: &Flusher) {
+/// Removes one row and returns its bytes, its key's included; 0 if there was none. sled writes the
+/// rest of its leaf anew, so it counts with its size.
+pub(crate) fn remove_row(tree: &sled::Tree, key: &[u8], flusher: &Flusher) -> usize {
     let mut room = flusher.room_blocking(MAX_ROW_BYTES);
     let old = tree.remove(key).or_end("removing a row");
-    room.shrink_to(ROW_OVERHEAD_BYTES + key.len() + old.map_or(0, |old| old.len()));
+    let bytes = old.map_or(0, |old| key.len() + old.len());
+    room.shrink_to(ROW_OVERHEAD_BYTES + bytes.max(key.len()));
+    bytes
+}
+
+/// What a row of the log counts.
+pub(crate) fn log_row_bytes(key: &[u8], row: &[u8]) -> u64 {
+    (key.len() + row.len()) as u64
 }
 
 impl LogStore {
@@ -115,6 +135,11 @@ impl LogStore {
     /// Bytes of entries appended since the process began.
     pub fn appended_bytes(&self) -> u64 {
         self.0.appended.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the log as it lies in the store, what was purged but not yet removed included.
+    pub fn stored_bytes(&self) -> u64 {
+        self.0.stored.load(Ordering::Relaxed)
     }
 
     /// The last entry of the log; 0 if there is none.
@@ -160,15 +185,18 @@ impl LogStore {
         while rows.peek().is_some() {
             let mut batch = sled::Batch::default();
             let mut bytes = 0;
+            let mut stored = 0;
             while let Some((index, row)) = rows.next_if(|(_, row)| bytes == 0 || bytes + row.len() <= WRITE_STEP_BYTES)
             {
                 bytes += row.len() + ROW_OVERHEAD_BYTES;
+                stored += log_row_bytes(&log_key(index), &row);
                 batch.insert(&log_key(index), row);
             }
             let room = self.0.flusher.room(bytes).await;
             self.0.tree.apply_batch(batch).or_end("appending to the log");
             drop(room);
             self.0.appended.fetch_add(bytes as u64, Ordering::Relaxed);
+            self.0.stored.fetch_add(stored, Ordering::Relaxed);
         }
     }
 
@@ -323,7 +351,7 @@ impl LogStore {
         marker.lower(end, truncations);
         let keys: Vec<_> =
             self.0.tree.range(log_key(since)..).keys().map(|key| key.or_end("cutting the log")).collect();
-        keys.iter().rev().for_each(|key| remove_row(&self.0.tree, key, &self.0.flusher));
+        self.0.remove_rows(keys.iter().rev());
     }
 
     fn last_before(&self, since: u64, purged: Option<RaftLogId>) -> Option<RaftLogId> {

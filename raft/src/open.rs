@@ -24,6 +24,7 @@ use crate::limits::DEFAULT_CACHE_BYTES;
 use crate::log_store::LogStore;
 use crate::marker::{BadMarker, Marker};
 use crate::meta::MetaHandle;
+use crate::reserve::Reserve;
 use crate::rows::{APPLIED_KEY, Applied, LOG_TREE, META_TREE, MetaKey, encode_meta, state_tree_name};
 use crate::snapshot::SnapshotInbox;
 use crate::state::StateHandle;
@@ -169,6 +170,7 @@ pub async fn open(options: StorageOptions, entropy: &dyn Entropy) -> Result<Stor
     let not_writable = |error| OpenError::NotWritable { dir: options.dir.clone(), error };
     fs::create_dir_all(layout.root()).map_err(not_writable)?;
     let lock = lock(&layout)?;
+    Reserve::new(&layout, Arc::clone(&options.disk)).release_if_full().map_err(not_writable)?;
     layout.create().map_err(not_writable)?;
     let marker = match Marker::load(&layout.marker()) {
         Ok(marker) => marker,

@@ -1,4 +1,5 @@
-//! Pings every peer: who answers, how far away it is, whether its knowledge is fresh, what its clock says.
+//! Pings every peer: who answers, how far away it is, whether it could take visitors, what its clock says, what its disk
+//! has room for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,6 @@ use conclave_proto::time::Ttl;
 use conclave_proto::wire::{FrameKind, Ping, Versioned};
 use tokio::time::Instant;
 
-use crate::freshness::Age;
 use crate::health::{Pulse, Turn};
 use crate::identity::Peer;
 use crate::shared::Shared;
@@ -36,8 +36,7 @@ pub(crate) async fn run(shared: Arc<Shared>, name: PeerName) {
 }
 
 async fn ping_once(shared: &Shared, name: &PeerName) -> Turn {
-    let fresh = matches!(shared.freshness.age(), Age::Fresh(_));
-    let question = Ping { clock: shared.clock.now(), fresh, keys: shared.key_ids() }.to_bytes();
+    let question = shared.ping().to_bytes();
     let peer = Peer { name: name.clone(), id: None };
     let limit = shared.config.timeouts.question().as_duration();
     let asked_at = Instant::now();
@@ -50,8 +49,9 @@ async fn ping_once(shared: &Shared, name: &PeerName) -> Turn {
         round_trip: asked_at.elapsed(),
         theirs: answer.clock,
         ours: shared.clock.now(),
-        fresh: answer.fresh,
+        answers: answer.answers,
         keys: answer.keys,
+        room: answer.room,
     };
     shared.health.answered(name, pulse)
 }

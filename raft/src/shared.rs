@@ -8,7 +8,7 @@ use conclave_proto::command::{Command, FEATURE_LEVEL, Outcome, Tag, Tagged};
 use conclave_proto::id::{KeyId, NodeId, ProcessId};
 use conclave_proto::keyring::{CookieSecret, Keyring};
 use conclave_proto::time::{Clock, Entropy, Timestamp};
-use conclave_proto::wire::{Hello, Written, peers_hash};
+use conclave_proto::wire::{DiskRoom, Hello, Ping, Written, peers_hash};
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, broadcast, watch};
 use tokio::task::AbortHandle;
@@ -17,8 +17,9 @@ use crate::attempts::Attempts;
 use crate::batcher::{Batcher, Failed};
 use crate::claims::Claims;
 use crate::config::StoreConfig;
+use crate::disk::DiskSpace;
 use crate::error::WriteError;
-use crate::freshness::Freshness;
+use crate::freshness::{Age, Freshness};
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::index::SessionIndex;
@@ -26,8 +27,9 @@ use crate::leader::{LeaderView, Raft};
 use crate::meta::MetaHandle;
 use crate::reader::SessionReader;
 use crate::receive_snapshot::Incoming;
+use crate::room::any_better;
 use crate::rounds::{Rounds, leader_time};
-use crate::state::StateHandle;
+use crate::state::{ApplyHealth, StateHandle};
 use crate::status::{NotReadyReason, StoreEvent};
 use crate::tls::PeerTls;
 use crate::transport::Transport;
@@ -54,7 +56,9 @@ pub(crate) struct Shared {
     pub(crate) reader: SessionReader,
     pub(crate) claims: Claims,
     pub(crate) attempts: Arc<Attempts>,
-    pub(crate) health: Health,
+    pub(crate) health: Arc<Health>,
+    /// What this replica's disk has room for.
+    pub(crate) space: watch::Receiver<DiskSpace>,
     pub(crate) incoming: Incoming,
     pub(crate) keyring: watch::Sender<Option<Arc<Keyring>>>,
     pub(crate) events: broadcast::Sender<StoreEvent>,
@@ -76,8 +80,10 @@ pub(crate) struct Flags {
     pub(crate) no_secret_opens: AtomicBool,
     /// A planned stop has begun.
     pub(crate) stopping: AtomicBool,
-    /// The disk is nearly full.
+    /// The disk has had little room for longer than peers take to tell of theirs.
     pub(crate) low_disk: AtomicBool,
+    /// A planned stop is coming: no visitors are to be sent here.
+    pub(crate) draining: AtomicBool,
     /// This replica's wall clock is wrong.
     pub(crate) clock_off: AtomicBool,
     /// What founding waits for.
@@ -93,10 +99,34 @@ impl Shared {
     }
 
     /// Lets this replica stand for election, or not: a leader's clock is the cluster's time, and its
-    /// disk takes every write.
+    /// disk takes every write. Little room counts only while a peer has more, or none would lead.
     pub(crate) fn decide_candidature(&self) {
-        let unfit = self.flags.low_disk.load(Ordering::Acquire) || self.flags.clock_off.load(Ordering::Acquire);
+        let unfit = self.is_outdone_in_room() || self.flags.clock_off.load(Ordering::Acquire);
         self.raft.runtime_config().elect(!unfit);
+    }
+
+    /// What this replica's disk has room for.
+    pub(crate) fn room(&self) -> DiskRoom {
+        self.space.borrow().room
+    }
+
+    /// Whether this replica's disk has little room while that of a peer, which answers, has more.
+    pub(crate) fn is_outdone_in_room(&self) -> bool {
+        any_better(self.room(), &self.health.reachable())
+    }
+
+    /// What this replica tells its peers of itself again and again.
+    pub(crate) fn ping(&self) -> Ping {
+        Ping { clock: self.clock.now(), answers: self.answers(), keys: self.key_ids(), room: self.room() }
+    }
+
+    /// Whether this replica could take another's visitors.
+    fn answers(&self) -> bool {
+        let leaves = self.flags.draining.load(Ordering::Acquire) || self.flags.stopping.load(Ordering::Acquire);
+        !leaves
+            && matches!(self.freshness.age(), Age::Fresh(_))
+            && matches!(*self.state.health().borrow(), ApplyHealth::Running)
+            && self.keyring.borrow().is_some()
     }
 
     /// The ids of the configured cookie secrets, the active one first.

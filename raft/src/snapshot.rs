@@ -45,8 +45,8 @@ impl std::fmt::Debug for SnapshotSource {
     }
 }
 
-const CURRENT: &str = "current";
-const BUILDING: &str = "building";
+pub(crate) const CURRENT: &str = "current";
+pub(crate) const BUILDING: &str = "building";
 
 /// The snapshot files of this replica and the trees that incoming ones fill.
 pub(crate) struct Snapshots {

@@ -2,6 +2,7 @@
 
 use conclave_proto::id::{ClusterId, LogIndex, NodeId, PeerName};
 use conclave_proto::time::Ttl;
+use conclave_proto::wire::DiskRoom;
 
 /// What this replica is to the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,10 @@ pub struct Status {
     pub sessions: usize,
     /// How far this replica's wall clock is from the members' median, in milliseconds.
     pub clock_deviation_ms: Option<i64>,
+    /// What its disk has room for.
+    pub disk_room: DiskRoom,
+    /// Bytes free on its disk beyond the reserve.
+    pub disk_free: u64,
 }
 
 /// One member as this replica sees it.
@@ -103,6 +108,17 @@ impl Readiness {
     }
 }
 
+/// When a reason against sending requests to a replica counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Always: the replica could not answer anyway.
+    CannotAnswer,
+    /// While a peer could answer: the reason may hold for all replicas at once.
+    WhileAPeerAnswers,
+    /// While a peer that could answer has more room on its disk, for the same reason.
+    WhileAPeerHasMoreRoom,
+}
+
 /// Why a replica is not ready; `Display` says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReadyReason {
@@ -132,7 +148,7 @@ pub enum NotReadyReason {
     )]
     NoSecretOpens,
     /// The disk is nearly full.
-    #[error("free disk space is low")]
+    #[error("free disk space is low while another replica has more: enlarge the volume")]
     LowDisk,
     /// The log holds something that this program does not know.
     #[error("the log holds an entry of a newer program: upgrade this replica")]
@@ -140,6 +156,21 @@ pub enum NotReadyReason {
     /// Stopping.
     #[error("stopping")]
     Stopping,
+}
+
+impl NotReadyReason {
+    /// When it counts.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::NotFounded(_)
+            | Self::OthersRemember { .. }
+            | Self::CatchingUp
+            | Self::NoSecretOpens
+            | Self::Stopping => Weight::CannotAnswer,
+            Self::Stale | Self::UnknownEntry => Weight::WhileAPeerAnswers,
+            Self::LowDisk => Weight::WhileAPeerHasMoreRoom,
+        }
+    }
 }
 
 /// Something worth a log line. Bounded: a slow reader misses the oldest.

@@ -4,15 +4,19 @@ use std::sync::atomic::Ordering;
 
 use conclave_proto::id::{LogIndex, NodeId, PeerName};
 use conclave_proto::time::Ttl;
+use conclave_proto::wire::DiskRoom;
 use openraft::ServerState;
 
+use crate::health::PeerFitness;
+use crate::room::any_better;
 use crate::shared::Shared;
 use crate::state::ApplyHealth;
-use crate::status::{MemberStatus, NotReadyReason, Readiness, Role, Status};
+use crate::status::{MemberStatus, NotReadyReason, Readiness, Role, Status, Weight};
 
 /// Everything that is known now.
 pub(crate) fn status(shared: &Shared) -> Status {
     let metrics = shared.leaders.metrics();
+    let space = *shared.space.borrow();
     Status {
         node_id: shared.identity.node(),
         name: shared.identity.name().clone(),
@@ -31,6 +35,8 @@ pub(crate) fn status(shared: &Shared) -> Status {
         snapshots_installed: shared.incoming.installed(),
         sessions: shared.index.len(),
         clock_deviation_ms: shared.health.deviation_ms(),
+        disk_room: space.room,
+        disk_free: space.free_bytes,
     }
 }
 
@@ -65,9 +71,26 @@ fn members(shared: &Shared) -> Vec<MemberStatus> {
     members.map(describe).collect()
 }
 
-/// Whether to send this replica requests. A stale one stays ready while no other that it reaches is
-/// fresher, or all would leave the Service at once.
+/// Whether to send this replica requests.
 pub(crate) fn readiness(shared: &Shared) -> Readiness {
+    let peers = shared.health.reachable();
+    let mut reasons = found_reasons(shared);
+    reasons.retain(|reason| counts(reason, shared.room(), &peers));
+    if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+}
+
+/// Whether a reason counts. One under which a replica cannot answer always does. Any other may hold
+/// for all replicas at once, and would then empty the Service: it counts only while a peer that
+/// could answer is better off.
+fn counts(reason: &NotReadyReason, room: DiskRoom, peers: &[PeerFitness]) -> bool {
+    match reason.weight() {
+        Weight::CannotAnswer => true,
+        Weight::WhileAPeerAnswers => peers.iter().any(|peer| peer.answers),
+        Weight::WhileAPeerHasMoreRoom => any_better(room, peers),
+    }
+}
+
+fn found_reasons(shared: &Shared) -> Vec<NotReadyReason> {
     let flags = &shared.flags;
     let mut reasons = Vec::new();
     if flags.stopping.load(Ordering::Acquire) {
@@ -87,8 +110,11 @@ pub(crate) fn readiness(shared: &Shared) -> Readiness {
     }
     if !flags.caught_up.load(Ordering::Acquire) {
         reasons.push(NotReadyReason::CatchingUp);
-    } else if shared.freshness.passed().is_none_or(|age| age > shared.freshness.bound()) && shared.health.any_fresh() {
+    } else if shared.freshness.passed().is_none_or(|age| age > shared.freshness.bound()) {
         reasons.push(NotReadyReason::Stale);
     }
-    if reasons.is_empty() { Readiness::Ready } else { Readiness::NotReady(reasons) }
+    reasons
 }
+
+#[cfg(test)]
+mod tests;

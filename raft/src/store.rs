@@ -17,7 +17,6 @@ use crate::batcher::Batcher;
 use crate::claim::{self, Claim};
 use crate::claims::Claims;
 use crate::config::{StoreConfig, raft_config};
-use crate::disk::DiskSpace;
 use crate::error::{ClaimError, OpenError, WriteError};
 use crate::flusher::Flusher;
 use crate::forward::Router;
@@ -37,7 +36,7 @@ use crate::shared::{EVENTS, Flags, Shared};
 use crate::status::{HandOver, Readiness, Status, StoreEvent};
 use crate::tls::PeerTls;
 use crate::transport::Transport;
-use crate::{founding, handover, keys, open, pulse, status_of, upkeep};
+use crate::{founding, handover, keys, log_cut, open, pulse, status_of, upkeep};
 
 /// One replica of the session store. Cheap to clone.
 #[derive(Clone)]
@@ -50,7 +49,6 @@ pub struct ReplicatedStore {
 struct Parts {
     log: LogStore,
     flusher: Flusher,
-    space: watch::Receiver<DiskSpace>,
     guard: Mutex<Option<StorageGuard>>,
 }
 
@@ -78,12 +76,7 @@ impl ReplicatedStore {
             .map_err(|error| OpenError::Core(error.to_string()))?;
         let leaders = LeaderView::new(raft.metrics());
         let question = config.timeouts.question();
-        let freshness = Arc::new(Freshness::new(
-            Arc::clone(&clock),
-            Arc::clone(&config.observer),
-            config.max_staleness,
-            config.fail_open_max,
-        ));
+        let freshness = Arc::new(freshness(&config, &clock));
         let rounds = Rounds::start(raft.clone(), state.clone(), Arc::clone(&clock), question.as_duration(), resumed);
         let misses = Misses::new(
             leaders.clone(),
@@ -94,6 +87,7 @@ impl ReplicatedStore {
             Arc::clone(&freshness),
             &config.timeouts,
         );
+        let health = Arc::new(Health::default());
         let router = Router {
             raft: raft.clone(),
             leaders: leaders.clone(),
@@ -101,6 +95,8 @@ impl ReplicatedStore {
             state: state.clone(),
             clock: Arc::clone(&clock),
             observer: Arc::clone(&config.observer),
+            space: space.clone(),
+            health: Arc::clone(&health),
         };
         let mut process = [0; ProcessId::LEN];
         entropy.fill(&mut process);
@@ -129,7 +125,8 @@ impl ReplicatedStore {
             rounds,
             claims: Claims::default(),
             attempts: Arc::default(),
-            health: Health::default(),
+            health,
+            space,
             keyring: watch::Sender::new(None),
             events: broadcast::Sender::new(EVENTS),
             flags: Flags::default(),
@@ -138,7 +135,7 @@ impl ReplicatedStore {
             sequence: AtomicU64::new(0),
             tasks: Mutex::default(),
         };
-        let parts = Parts { log, flusher, space, guard: Mutex::new(Some(guard)) };
+        let parts = Parts { log, flusher, guard: Mutex::new(Some(guard)) };
         Ok(Self { shared: Arc::new(shared), parts: Arc::new(parts) })
     }
 
@@ -173,8 +170,8 @@ impl ReplicatedStore {
         shared.spawn(upkeep::settle(Arc::clone(shared), self.parts.log.last_index()));
         shared.spawn(upkeep::watch_leader(Arc::clone(shared)));
         shared.spawn(upkeep::judge(Arc::clone(shared)));
-        shared.spawn(upkeep::keep_log_short(Arc::clone(shared), self.parts.log.clone()));
-        shared.spawn(upkeep::watch_disk(Arc::clone(shared), self.parts.space.clone()));
+        shared.spawn(log_cut::run(Arc::clone(shared), self.parts.log.clone()));
+        shared.spawn(upkeep::watch_disk(Arc::clone(shared)));
     }
 
     /// Writes one command through whoever leads and waits until it is committed and applied there,
@@ -251,6 +248,11 @@ impl ReplicatedStore {
         keys::rekey(&self.shared, &founded, limit).await
     }
 
+    /// From now on the others do not count on this replica for visitors: a planned stop is coming.
+    pub fn start_draining(&self) {
+        self.shared.flags.draining.store(true, Ordering::Release);
+    }
+
     /// Gives the leadership away before a planned stop; new writes wait meanwhile and then go to the
     /// new leader.
     pub async fn hand_over(&self) -> HandOver {
@@ -271,6 +273,10 @@ impl ReplicatedStore {
         // Dropping it syncs and joins threads.
         let _ = tokio::task::spawn_blocking(move || drop(guard)).await;
     }
+}
+
+fn freshness(config: &StoreConfig, clock: &Arc<dyn Clock>) -> Freshness {
+    Freshness::new(Arc::clone(clock), Arc::clone(&config.observer), config.max_staleness, config.fail_open_max)
 }
 
 fn identity(config: &StoreConfig, storage: &Storage, entropy: &Arc<dyn Entropy>) -> Identity {

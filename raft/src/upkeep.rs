@@ -1,4 +1,4 @@
-//! What goes on in the background of an open store: freshness, snapshots, watching leader and disk.
+//! What goes on in the background of an open store: freshness, watching leader and disk.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use conclave_proto::command::Command;
 use conclave_proto::time::Boottime;
-use conclave_proto::wire::{FrameKind, ReadIndexAnswer, ReadIndexQuestion, Versioned};
+use conclave_proto::wire::{DiskRoom, FrameKind, ReadIndexAnswer, ReadIndexQuestion, Versioned};
 
 use crate::disk::DiskSpace;
 use crate::freshness::Round;
 use crate::handover;
 use crate::leader::Leader;
-use crate::log_store::LogStore;
 use crate::pulse::{self, Said};
 use crate::shared::Shared;
 use crate::status::StoreEvent;
@@ -26,7 +25,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Longest time for the entry that commits a resumed leader's log.
 const SETTLE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often log size, links and clocks are looked at.
+/// How often links, clocks and the disk are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Keeps this replica's knowledge fresh: asks for a quorum round, one question at a time.
@@ -123,24 +122,6 @@ pub(crate) async fn watch_leader(shared: Arc<Shared>) {
     }
 }
 
-/// Builds a snapshot when the log has grown enough since the last one and some time has passed.
-pub(crate) async fn keep_log_short(shared: Arc<Shared>, log: LogStore) {
-    let limits = shared.config.snapshot;
-    let (mut at_bytes, mut at_time) = (log.appended_bytes(), shared.clock.boottime());
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let (bytes, now) = (log.appended_bytes(), shared.clock.boottime());
-        if bytes.saturating_sub(at_bytes) < limits.log_bytes || now.since(at_time) < limits.min_interval {
-            continue;
-        }
-        tracing::info!(log_bytes = bytes.saturating_sub(at_bytes), "building a snapshot");
-        if shared.raft.trigger().snapshot().await.is_err() {
-            return;
-        }
-        (at_bytes, at_time) = (bytes, now);
-    }
-}
-
 /// Looks at links and clocks.
 pub(crate) async fn judge(shared: Arc<Shared>) {
     let mut said = Said::default();
@@ -150,21 +131,55 @@ pub(crate) async fn judge(shared: Arc<Shared>) {
     }
 }
 
-/// Hands over and goes unready before sled can meet a full disk.
-pub(crate) async fn watch_disk(shared: Arc<Shared>, mut space: tokio::sync::watch::Receiver<DiskSpace>) {
+/// How long a disk has to have little room before that counts against readiness: disks that fill
+/// together are seen a second apart, and told of by a ping, and until then each seems the only one.
+const LOW_FOR: Duration = Duration::from_secs(3);
+
+/// Between two tries to hand over for the disk's sake: each holds writes up for a moment.
+const BETWEEN_HAND_OVERS: Duration = Duration::from_secs(30);
+
+/// Hands over while a peer has more room, before sled can meet a full disk, and says how much room
+/// there is whenever that changes.
+pub(crate) async fn watch_disk(shared: Arc<Shared>) {
+    let mut space = shared.space.clone();
+    let mut said = DiskRoom::Enough;
+    let mut handed_over: Option<tokio::time::Instant> = None;
+    let mut low_since: Option<tokio::time::Instant> = None;
     loop {
-        let low = matches!(*space.borrow_and_update(), DiskSpace::Low { .. });
-        if shared.flags.low_disk.swap(low, Ordering::AcqRel) != low {
-            shared.decide_candidature();
-            if low {
-                tracing::error!("free disk space is low: this replica hands over and is not ready");
-                handover::run(&shared).await;
-            } else {
-                tracing::info!("there is free disk space again");
-            }
+        let DiskSpace { room, free_bytes } = *space.borrow_and_update();
+        if room != said {
+            say_room(room, free_bytes);
+            said = room;
         }
-        if space.changed().await.is_err() {
+        low_since = match room {
+            DiskRoom::Enough => None,
+            DiskRoom::Low | DiskRoom::NearlyFull => low_since.or_else(|| Some(tokio::time::Instant::now())),
+        };
+        let lasts = low_since.is_some_and(|since| since.elapsed() >= LOW_FOR);
+        shared.flags.low_disk.store(lasts, Ordering::Release);
+        shared.decide_candidature();
+        let rested = handed_over.is_none_or(|at| at.elapsed() >= BETWEEN_HAND_OVERS);
+        if rested && shared.leaders.is_me() && shared.is_outdone_in_room() {
+            handed_over = Some(tokio::time::Instant::now());
+            handover::run(&shared).await;
+        }
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, space.changed()).await {
             return;
         }
+    }
+}
+
+fn say_room(room: DiskRoom, free_bytes: u64) {
+    match room {
+        DiskRoom::Enough => tracing::info!(free_bytes, "there is free disk space again"),
+        DiskRoom::Low => tracing::error!(
+            free_bytes,
+            "free disk space is low: this replica does not lead and is not ready while another has more; enlarge the \
+             volume"
+        ),
+        DiskRoom::NearlyFull => tracing::error!(
+            free_bytes,
+            "the disk is nearly full: a leader takes no further logins, sign-outs and expiry go on; enlarge the volume"
+        ),
     }
 }

@@ -11,6 +11,7 @@ use conclave_proto::wire::Versioned;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::{Layout, open_sled};
+use crate::log_store::log_row_bytes;
 use crate::marker::Marker;
 use crate::point_in_time::all_rows;
 use crate::rows::{
@@ -37,6 +38,8 @@ pub struct VerifyReport {
     pub applied: Option<RaftLogId>,
     /// Rows of the log.
     pub log_rows: u64,
+    /// Bytes of its rows, those that were purged but not yet removed included.
+    pub log_bytes: u64,
     /// Rows of the state.
     pub state_rows: u64,
     /// Which tree holds the state.
@@ -166,6 +169,7 @@ pub(crate) fn verify_open(db: &sled::Db, layout: &Layout) -> Result<VerifyReport
         purged: meta.purged,
         applied: applied.last,
         log_rows: log.rows,
+        log_bytes: log.bytes,
         state_rows: applied.checksum.rows,
         generation,
     };
@@ -176,12 +180,17 @@ pub(crate) fn verify_open(db: &sled::Db, layout: &Layout) -> Result<VerifyReport
 struct LogFindings {
     last: Option<RaftLogId>,
     rows: u64,
+    bytes: u64,
 }
 
 /// Every entry after `purged` is there, decodes, and terms never fall.
 fn verify_log(log: &sled::Tree, purged: Option<RaftLogId>) -> Result<LogFindings, NotWhole> {
     let first = purged.map_or(0, |purged| purged.index + 1);
-    let mut found = LogFindings { last: None, rows: 0 };
+    let mut found = LogFindings { last: None, rows: 0, bytes: 0 };
+    for row in log.range(..crate::rows::log_key(first)) {
+        let (key, row) = row?;
+        found.bytes += log_row_bytes(&key, &row);
+    }
     for row in log.range(crate::rows::log_key(first)..) {
         let (key, row) = row?;
         let expected = first + found.rows;
@@ -195,6 +204,7 @@ fn verify_log(log: &sled::Tree, purged: Option<RaftLogId>) -> Result<LogFindings
         }
         found.last = Some(log_id);
         found.rows += 1;
+        found.bytes += log_row_bytes(&key, &row);
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! Disks whose power can be cut: ext4 on loop devices.
+//! Disks whose power can be cut: ext4 on loop devices. Small volumes that fill up: in memory.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,12 +58,7 @@ impl Disk {
 
     /// Takes all room that is left, until the file that holds it is removed: its path.
     pub fn fill(&self) -> Result<PathBuf, Failure> {
-        let filler = self.mount.join("filler");
-        // As much as there is: the first that fails has taken all.
-        for size in ["64M", "1M", "64K", "4K"] {
-            while run("fallocate", &["-o", &length(&filler).to_string(), "-l", size, text(&filler)?]).is_ok() {}
-        }
-        Ok(filler)
+        fill(&self.mount)
     }
 
     /// Stalls every write from here on, or lets them go on.
@@ -98,6 +93,61 @@ impl Drop for Disk {
         }
         let _ = std::fs::remove_file(&self.image);
     }
+}
+
+/// A small volume in memory. Dropping it unmounts it.
+#[derive(Debug)]
+pub struct Volume {
+    mount: PathBuf,
+}
+
+impl Volume {
+    /// Makes and mounts one of so many bytes. Needs root.
+    pub fn make(dir: &WorkDir, name: &str, bytes: u64) -> Result<Self, Failure> {
+        let mount = dir.sub(name);
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs", text(&mount)?])?;
+        Ok(Self { mount })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.mount
+    }
+
+    /// Bytes in use and bytes free.
+    pub fn space(&self) -> Result<(u64, u64), Failure> {
+        let stat = rustix::fs::statvfs(&self.mount)?;
+        Ok(((stat.f_blocks - stat.f_bfree) * stat.f_frsize, stat.f_bavail * stat.f_frsize))
+    }
+
+    /// As [`Disk::fill`].
+    pub fn fill(&self) -> Result<PathBuf, Failure> {
+        fill(&self.mount)
+    }
+
+    /// Takes room until so many bytes are left: the path of the file that holds it.
+    pub fn leave(&self, bytes: u64) -> Result<PathBuf, Failure> {
+        let filler = self.mount.join("filler");
+        let taken = self.space()?.1.saturating_sub(bytes);
+        run("fallocate", &["-l", &taken.to_string(), text(&filler)?])?;
+        Ok(filler)
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = run("umount", &["-l".as_ref(), self.mount.as_os_str()]);
+    }
+}
+
+/// Takes all room that is left below `mount`.
+fn fill(mount: &Path) -> Result<PathBuf, Failure> {
+    let filler = mount.join("filler");
+    // As much as there is: the first that fails has taken all.
+    for size in ["64M", "1M", "64K", "4K"] {
+        while run("fallocate", &["-o", &length(&filler).to_string(), "-l", size, text(&filler)?]).is_ok() {}
+    }
+    Ok(filler)
 }
 
 fn length(file: &Path) -> u64 {

@@ -55,7 +55,7 @@ const SILENT: [&str; 4] =
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Alerts without an answer in a sound cluster, whatever else the machine does.
-const SOUND: [&str; 8] = [
+const SOUND: [&str; 9] = [
     "ConclaveNoLeader",
     "ConclaveMajorityLost",
     "ConclaveReplicaDown",
@@ -64,6 +64,7 @@ const SOUND: [&str; 8] = [
     "ConclaveLoginsFailing",
     "ConclaveFailingOpen",
     "ConclaveTemporaryStore",
+    "ConclaveStorageNearlyFull",
 ];
 
 /// With an answer once one of three is gone.

@@ -26,8 +26,8 @@ use conclave_proto::session::{BodyRow, IndexRow};
 use conclave_proto::ticket::{TICKET_ENTROPY, Ticket};
 use conclave_proto::time::{Timestamp, Ttl};
 use conclave_proto::wire::{
-    Answer, ClaimAnswer, ClaimQuestion, FindSession, Forward, Forwarded, FoundSession, Frame, FrameHead, FrameKind,
-    Hello, Ping, ReadIndexAnswer, Versioned,
+    Answer, ClaimAnswer, ClaimQuestion, DiskRoom, FindSession, Forward, Forwarded, FoundSession, Frame, FrameHead,
+    FrameKind, Hello, Ping, ReadIndexAnswer, Versioned,
 };
 use conclave_tests::mutate::Mutator;
 use conclave_tests::report::Scenario;
@@ -384,7 +384,7 @@ fn read_frame(input: &[u8]) -> bool {
 }
 
 fn ping() -> Ping {
-    Ping { clock: NOW, fresh: true, keys: vec![KeyId::from_bytes([1; 4]); 3] }
+    Ping { clock: NOW, answers: true, keys: vec![KeyId::from_bytes([1; 4]); 3], room: DiskRoom::Low }
 }
 
 fn rows() -> Mutator {
@@ -401,6 +401,7 @@ fn rows() -> Mutator {
         label: vec![4; 40],
         body: vec![5; 90],
         replaces: Vec::new(),
+        sessions_per_person: 7,
     };
     let envelope = KeyEnvelope { key_id: KeyId::from_bytes([1; 4]), sealed: vec![1; 61] };
     let commands = [

@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use conclave_proto::time::Entropy;
+use conclave_raft::release_reserve;
 
 use super::problem::ConfigError;
 use super::{ClusterConfig, DataDir};
@@ -36,7 +37,12 @@ fn make(path: &Path) -> io::Result<()> {
 fn try_out(path: &Path) -> io::Result<()> {
     make(path)?;
     let probe = path.join(format!(".probe-{}", std::process::id()));
-    std::fs::write(&probe, b"x")?;
+    let mut written = std::fs::write(&probe, b"x");
+    // A full disk must not keep a replica from starting and making room.
+    if matches!(&written, Err(error) if error.kind() == io::ErrorKind::StorageFull) && release_reserve(path)? {
+        written = std::fs::write(&probe, b"x");
+    }
+    written?;
     std::fs::remove_file(&probe)
 }
 

@@ -46,7 +46,15 @@ struct StatusView {
     clock_deviation_ms: Option<i64>,
     /// Gateways for whose checks no rule opens on this replica.
     closed_gateways: Vec<String>,
+    disk: DiskView,
     members: Vec<MemberView>,
+}
+
+/// What this replica's disk has room for, and what is free beyond its reserve.
+#[derive(Debug, Default, Serialize)]
+struct DiskView {
+    room: &'static str,
+    free_bytes: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -158,6 +166,7 @@ fn view(status: &Status) -> StatusView {
         snapshots_installed: status.snapshots_installed,
         sessions: status.sessions,
         clock_deviation_ms: status.clock_deviation_ms,
+        disk: DiskView { room: status.disk_room.as_str(), free_bytes: status.disk_free },
         members: status.members.iter().map(member).collect(),
         ..StatusView::default()
     }

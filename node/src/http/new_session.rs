@@ -61,17 +61,21 @@ pub async fn commit(service: &Service, store: &ReplicatedStore, new: NewSession<
                 let name = service.site.cookie_name();
                 Ok(Committed::Cookie(ticket.with_index(index).encode(&ring, name)))
             }
-            Outcome::Refused(refusal) => refused(refusal),
+            Outcome::Refused(refusal) => refused(service, refusal),
             Outcome::Done | Outcome::Revoked(_) | Outcome::Expired(_) => Err(Problem::Refused(Refusal::Invalid)),
         },
-        Err(WriteError::Refused(refusal)) => refused(refusal),
+        Err(WriteError::Refused(refusal)) => refused(service, refusal),
         Err(error) => Err(error.into()),
     }
 }
 
-fn refused(refusal: Refusal) -> Result<Committed, Problem> {
+fn refused(service: &Service, refusal: Refusal) -> Result<Committed, Problem> {
     match refusal {
         Refusal::AttemptUsed => Ok(Committed::Elsewhere),
+        Refusal::StorageNearlyFull => {
+            service.metrics.logins_without_room.inc();
+            Err(Problem::StorageNearlyFull)
+        }
         Refusal::AlreadyFounded
         | Refusal::NotFounded
         | Refusal::WrongEpoch
@@ -112,6 +116,7 @@ fn seal(service: &Service, ring: &Keyring, new: &NewSession<'_>) -> Result<(Tick
         body: seal_body(cluster_key, &ticket, Generation::default(), body, nonce(service))
             .map_err(Problem::TooLarge)?,
         replaces: new.replaces.clone(),
+        sessions_per_person: service.config.cluster.sessions_per_person,
     };
     Ok((ticket, command))
 }

@@ -83,6 +83,9 @@ pub enum Problem {
     /// The state machine refused the write.
     #[error("the cluster refused to record it ({0:?})")]
     Refused(Refusal),
+    /// The leader takes no further sessions.
+    #[error("the storage of this service is nearly full: sessions that exist go on, new logins wait for room")]
+    StorageNearlyFull,
     /// The right to redeem the code could not be had.
     #[error("the cluster could not agree on this login: {0}")]
     Claim(#[from] ClaimError),
@@ -143,6 +146,11 @@ impl Problem {
             Self::NotReady(_) | Self::CannotKnow(_) | Self::TooBusy(_) | Self::Stopping => {
                 shown(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", TRY_SOON)
             }
+            Self::StorageNearlyFull => shown(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Storage nearly full",
+                "Ask the operators of this service to enlarge its volumes, then sign in again.",
+            ),
             Self::Write(_) | Self::Refused(_) | Self::Claim(_) => refused(RefusalKind::NotRecorded),
         }
     }
@@ -175,6 +183,7 @@ impl Problem {
             | Self::TooBusy(_)
             | Self::Write(_)
             | Self::Refused(_)
+            | Self::StorageNearlyFull
             | Self::Claim(_)
             | Self::Stopping => None,
         }
@@ -190,7 +199,8 @@ impl Problem {
             | Self::TooLarge(_)
             | Self::AlreadyFailed
             | Self::Write(_)
-            | Self::Refused(_) => true,
+            | Self::Refused(_)
+            | Self::StorageNearlyFull => true,
             Self::Input(_)
             | Self::Unparsable(_)
             | Self::ForeignForm
@@ -219,12 +229,15 @@ impl Problem {
             Self::TooLarge(_) => Some(RefusalKind::TooLarge),
             Self::RefusedBefore(refusal) => Some(refusal.kind),
             // Later than the exchange.
-            Self::AlreadyFailed | Self::Write(_) | Self::Refused(_) | Self::NotReady(_) | Self::Stopping => {
-                Some(RefusalKind::NotRecorded)
-            }
+            Self::AlreadyFailed
+            | Self::Write(_)
+            | Self::Refused(_)
+            | Self::StorageNearlyFull
+            | Self::NotReady(_)
+            | Self::Stopping => Some(RefusalKind::NotRecorded),
             Self::Input(_)
             | Self::Unparsable(_)
-            | Self::UnparsableOutside(_)
+            | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
             | Self::RefusedByProvider { .. }
@@ -258,6 +271,7 @@ impl Problem {
             | Self::TooBusy(_)
             | Self::Write(_)
             | Self::Refused(_)
+            | Self::StorageNearlyFull
             | Self::Claim(_)
             | Self::Stopping => self.to_string(),
         }

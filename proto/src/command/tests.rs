@@ -27,6 +27,7 @@ fn create() -> CreateSession {
         label: vec![1],
         body: vec![2, 2],
         replaces: vec![SessionKey::from_bytes([0xab; 32])],
+        sessions_per_person: 3,
     }
 }
 
@@ -59,7 +60,7 @@ fn golden_commands() -> Vec<(Command, String)> {
             Command::CreateSession(create()),
             format!(
                 "01000000 {aa} {dd} 01000000 0100000000000000 70 0100000000000000 73 0600000000000000 {bb} 01 {cc} \
-                 0100000000000000 01 0200000000000000 0202 0100000000000000 {ab}"
+                 0100000000000000 01 0200000000000000 0202 0100000000000000 {ab} 03000000"
             ),
         ),
         (Command::Revoke(Revoke::Session(create().key)), format!("02000000 00000000 {aa}")),
@@ -117,6 +118,7 @@ fn outcome_bytes_are_fixed() {
         Refusal::TooLarge,
         Refusal::KeyTaken,
         Refusal::Invalid,
+        Refusal::StorageNearlyFull,
     ];
     let bytes = |outcome: &Outcome| hex(&encode(1, outcome));
     assert_eq!(bytes(&Outcome::Done), "0100000000");

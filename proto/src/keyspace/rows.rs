@@ -31,6 +31,11 @@ pub struct ClockRow(pub Timestamp);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepRow(pub SessionKey);
 
+/// How many sessions a person has whose rows stand, dead ones that were not removed yet included.
+/// Without one there is no such row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionCountRow(pub u32);
+
 /// A login attempt that made a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRow {
@@ -74,6 +79,7 @@ versioned! {
     FoundedState: 1, SMALL + MAX_ENVELOPES * (KeyId::LEN + 8 + MAX_SEALED_KEY);
     ClockRow: 1, SMALL;
     SweepRow: 1, SMALL;
+    SessionCountRow: 1, SMALL;
     AttemptRow: 1, SMALL;
     ResultRow: 1, SMALL;
     TombstoneRow: 1, SMALL;

@@ -32,6 +32,7 @@ fn key_bytes_are_fixed() {
         (Key::ByExpiry(AT, SESSION), format!("12{at}{session}")),
         (Key::BySubject(SUBJECT, index, SESSION), format!("13{subject}0000000000000005{session}")),
         (Key::BySid(SID, SESSION), format!("14{sid}{session}")),
+        (Key::SessionCount(SUBJECT), format!("15{subject}")),
         (Key::Attempt(ATTEMPT), format!("20{attempt}")),
         (Key::AttemptDue(AT, ATTEMPT), format!("21{at}{attempt}")),
         (Key::Result(PROCESS, 7), format!("30{process}0000000000000007")),
@@ -88,6 +89,7 @@ fn ranges_hold_what_they_say_and_nothing_else() {
     let found = |(from, to): (Vec<u8>, Vec<u8>)| StateView::range(&rows, &from, &to, 9).len();
     assert_eq!(found(subject_before(&SUBJECT, LogIndex::new(5))), 1);
     assert_eq!(found(subject_before(&SUBJECT, LogIndex::new(6))), 2);
+    assert_eq!(found(subject_all(&SUBJECT)), 2);
     assert_eq!(found(sid_range(&SID)), 2);
     assert_eq!(found(due_before(RowKind::ResultDue, Timestamp::from_millis(10))), 1);
     assert_eq!(found(due_before(RowKind::ResultDue, Timestamp::from_millis(11))), 2);
@@ -107,6 +109,7 @@ fn row_bytes_are_fixed() {
     );
     assert_survives_damage(&founded);
     assert_golden(&ClockRow(AT), "01 0403020100000000");
+    assert_golden(&SessionCountRow(5), "01 05000000");
     assert_golden(&SweepRow(SESSION), &format!("01 {}", "aa".repeat(32)));
     assert_golden(&AttemptRow { session: SESSION }, &format!("01 {}", "aa".repeat(32)));
     let outcome = Outcome::Created { expires_at: AT, index: LogIndex::new(5) };
@@ -129,7 +132,7 @@ fn the_largest_founded_row_fits() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_read_as_one_key_or_none(bytes in prop::collection::vec(any::<u8>(), 0..90), kind in 0_usize..14) {
+    fn arbitrary_bytes_read_as_one_key_or_none(bytes in prop::collection::vec(any::<u8>(), 0..90), kind in 0_usize..15) {
         let mut bytes = bytes;
         if let Some(first) = bytes.first_mut() {
             *first = RowKind::ALL[kind].prefix();

@@ -129,6 +129,7 @@ fn remembered_row(due: &Key) -> Option<Key> {
         | Key::ByExpiry(..)
         | Key::BySubject(..)
         | Key::BySid(..)
+        | Key::SessionCount(_)
         | Key::Attempt(_)
         | Key::Result(..)
         | Key::Tombstone(_)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::command::{CreateSession, FIRST_EPOCH, Found, KeyEnvelope, Revoke, Tag};
 use crate::id::{AttemptId, ClusterId, Epoch, FeatureLevel, KeyId, ProcessId, SessionKey, SidKey, SubjectKey};
-use crate::keyspace::{NotBeforeRow, RowKind, SweepRow, TombstoneRow, not_before_key};
+use crate::keyspace::{NotBeforeRow, RowKind, SessionCountRow, SweepRow, TombstoneRow, not_before_key};
 use crate::session::{BodyRow, IndexRow};
 use crate::time::Ttl;
 use crate::wire::Versioned;
@@ -137,7 +137,8 @@ impl Model {
     }
 
     /// Goes on from an outcome that was allowed and is no remembered one.
-    fn follow(&mut self, at: LogIndex, tagged: &Tagged, outcome: &Outcome) {
+    /// `before` is the state that the command met.
+    fn follow(&mut self, at: LogIndex, tagged: &Tagged, outcome: &Outcome, before: &BTreeMap<Vec<u8>, Vec<u8>>) {
         let tag = tagged.tag;
         let remembered = self
             .results
@@ -152,9 +153,27 @@ impl Model {
             (_, Outcome::Refused(_)) => {}
             (Command::Found(_), _) => self.epoch = Some(FIRST_EPOCH),
             (Command::Rekey { from, .. }, _) => self.epoch = Some(Epoch::new(from.get() + 1)),
-            (Command::CreateSession(create), _) => self.follow_create(at, create),
+            (Command::CreateSession(create), _) => {
+                let mut standing = standing(before, create.subject);
+                standing.retain(|key| !create.replaces.contains(key));
+                self.follow_room_making(create, &standing);
+                self.follow_create(at, create);
+            }
             (Command::Revoke(revoke), _) => self.follow_revoke(at, revoke),
             (Command::ExpireUpTo { .. } | Command::SetEnvelopes { .. } | Command::RaiseFeatureLevel(_), _) => {}
+        }
+    }
+
+    /// Of a person's sessions whose rows stand, the oldest go until the new one fits.
+    fn follow_room_making(&mut self, create: &CreateSession, standing: &[SessionKey]) {
+        let limit = usize::try_from(create.sessions_per_person).expect("small");
+        if limit == 0 {
+            return;
+        }
+        let due = self.clock.saturating_add(RETRY_WINDOW);
+        for key in standing.iter().take((standing.len() + 1).saturating_sub(limit)) {
+            self.sessions.remove(key);
+            self.tombstones.insert(*key, due);
         }
     }
 
@@ -201,6 +220,19 @@ fn is_hit(revoke: &Revoke, key: &SessionKey, session: &ModelSession, at: LogInde
     }
 }
 
+/// A person's sessions whose rows stand, in the order of their making.
+fn standing(rows: &BTreeMap<Vec<u8>, Vec<u8>>, subject: SubjectKey) -> Vec<SessionKey> {
+    let mut sessions: Vec<(LogIndex, SessionKey)> = Vec::new();
+    for (key, value) in rows {
+        if let Some(Key::Index(session)) = Key::decode(key) {
+            let row = IndexRow::from_bytes(value).expect("a row");
+            sessions.extend((row.subject == subject).then_some((row.created_index, session)));
+        }
+    }
+    sessions.sort_unstable();
+    sessions.into_iter().map(|(_, session)| session).collect()
+}
+
 /// The sessions that a reader would let live, with their bodies.
 fn live_rows(rows: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<SessionKey, Vec<u8>> {
     let now = clock(rows);
@@ -237,6 +269,7 @@ fn assert_consistent(rows: &BTreeMap<Vec<u8>, Vec<u8>>) {
                 stands(Key::Body(key));
                 stands(Key::ByExpiry(row.expires_at, key));
                 stands(Key::BySubject(row.subject, row.created_index, key));
+                stands(Key::SessionCount(row.subject));
                 if let Some(sid) = row.sid {
                     stands(Key::BySid(sid, key));
                 }
@@ -248,6 +281,11 @@ fn assert_consistent(rows: &BTreeMap<Vec<u8>, Vec<u8>>) {
                 assert_eq!((row.subject, row.created_index), (subject, index), "I2");
             }
             Key::BySid(sid, key) => assert_eq!(index_row(&key).sid, Some(sid), "I2"),
+            Key::SessionCount(subject) => {
+                let counted = usize::try_from(SessionCountRow::from_bytes(value).expect("a row").0).expect("few");
+                assert_eq!(counted, standing(rows, subject).len(), "I2: the count of {subject:?}");
+                assert!(counted > 0, "I2: no row stands for none");
+            }
             Key::Tombstone(key) => stands(Key::TombstoneDue(TombstoneRow::from_bytes(value).expect("a row").due, key)),
             Key::NotBefore(subject) => {
                 stands(Key::NotBeforeDue(NotBeforeRow::from_bytes(value).expect("a row").due, subject));
@@ -279,9 +317,9 @@ fn envelope(id: u8) -> KeyEnvelope {
 
 /// Few of everything, so that commands meet.
 fn command() -> impl Strategy<Value = Command> {
-    let create = (0..5_u8, 0..6_u8, 1..3_u32, 1..400_u64, 0..2_u8, prop::option::of(0..2_u8), any::<u8>());
+    let create = (0..5_u8, 0..6_u8, 1..3_u32, 1..400_u64, 0..2_u8, prop::option::of(0..2_u8), any::<u8>(), 0..4_u32);
     let replaced = prop::collection::vec(0..5_u8, 0..3);
-    let create = (create, replaced).prop_map(|((key, attempt, epoch, secs, subject, sid, body), replaced)| {
+    let create = (create, replaced).prop_map(|((key, attempt, epoch, secs, subject, sid, body, limit), replaced)| {
         Command::CreateSession(CreateSession {
             key: SessionKey::from_bytes([key; 32]),
             attempt: AttemptId::from_bytes([attempt; 16]),
@@ -294,6 +332,7 @@ fn command() -> impl Strategy<Value = Command> {
             label: Vec::new(),
             body: vec![body],
             replaces: replaced.into_iter().map(|key| SessionKey::from_bytes([key; 32])).collect(),
+            sessions_per_person: limit,
         })
     });
     let revoke = prop_oneof![
@@ -358,6 +397,19 @@ impl Sender {
     }
 }
 
+/// The state that the command after the first `count` of an entry meets.
+fn after_first(
+    rows: &BTreeMap<Vec<u8>, Vec<u8>>,
+    at: LogIndex,
+    batch: &Batch,
+    count: usize,
+) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut after = rows.clone();
+    let first = Batch::new(batch.stamped_at, batch.commands[..count].to_vec());
+    apply(rows, at, &first).1.write_to(&mut after);
+    after
+}
+
 fn run(entries: &[RawEntry]) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let mut rows = BTreeMap::new();
     let mut other = SortedRows::default();
@@ -370,16 +422,17 @@ fn run(entries: &[RawEntry]) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let (outcomes, changes) = apply(&rows, at, &batch);
         let (other_outcomes, other_changes) = apply(&other, at, &batch);
         assert_eq!((&outcomes, &changes), (&other_outcomes, &other_changes), "I1: equal logs, equal changes");
+        let before: Vec<_> = (0..batch.commands.len()).map(|count| after_first(&rows, at, &batch, count)).collect();
         changes.write_to(&mut rows);
         other.write(other_changes);
         assert_eq!(hash(rows.iter()), hash(other.0.iter().map(|(k, v)| (k, v))), "I1: equal logs, equal states");
 
         model.clock = model.clock.max(batch.stamped_at);
-        for (tagged, outcome) in batch.commands.iter().zip(&outcomes) {
+        for ((tagged, outcome), before) in batch.commands.iter().zip(&outcomes).zip(&before) {
             let allowed = model.allowed(at, tagged);
             let fine = tagged.command.repeats_safely() || allowed.contains(outcome);
             assert!(fine, "entry {at}: {tagged:?} gave {outcome:?}, allowed are {allowed:?}");
-            model.follow(at, tagged, outcome);
+            model.follow(at, tagged, outcome, before);
         }
         assert_eq!(live_rows(&rows), model.live(), "after entry {at}");
         assert_consistent(&rows);

@@ -1,12 +1,15 @@
-//! Making and ending sessions: each has an index row, a body row, and one row in each index.
+//! Making and ending sessions: each has an index row, a body row, one row in each index, and counts
+//! among its person's.
 
 use super::Entry;
 use super::overlay::Overlay;
-use crate::command::{ATTEMPT_WINDOW, CreateSession, Outcome, RETRY_WINDOW, REVOKE_NOW, Refusal, Revoke};
+use crate::command::{
+    ATTEMPT_WINDOW, CreateSession, MOST_ENDED_BY_LOGIN, Outcome, RETRY_WINDOW, REVOKE_NOW, Refusal, Revoke,
+};
 use crate::id::{Epoch, Generation, SessionKey, SubjectKey};
 use crate::keyspace::{
-    AttemptRow, Key, NotBeforeRow, TombstoneRow, attempt_key, index_row_key, not_before_key, sid_range, subject_before,
-    tombstone_key,
+    AttemptRow, Key, NotBeforeRow, SessionCountRow, TombstoneRow, attempt_key, index_row_key, not_before_key,
+    session_count_key, sid_range, subject_all, subject_before, tombstone_key,
 };
 use crate::session::{BodyRow, IndexRow, LONGEST_LIFETIME};
 use crate::time::Timestamp;
@@ -40,13 +43,38 @@ pub(super) fn create(
         created_index: entry.at,
         epoch,
     };
-    insert(state, create, &index);
+    // Those that it replaces first: each leaves room for it.
     for replaced in create.replaces.iter().filter(|key| **key != create.key) {
         end(state, entry, *replaced);
     }
+    make_room(state, entry, create);
+    insert(state, create, &index);
     state.put(Key::Attempt(create.attempt), &AttemptRow { session: create.key });
     state.mark(Key::AttemptDue(entry.clock.saturating_add(ATTEMPT_WINDOW), create.attempt));
     Ok(Outcome::Created { expires_at, index: entry.at })
+}
+
+/// Ends the oldest of a person's sessions where the new one would be one too many: in the order of
+/// the entries that made them, those of one entry in that of their keys.
+fn make_room(state: &mut Overlay<'_>, entry: Entry, create: &CreateSession) {
+    if create.sessions_per_person == 0 {
+        return;
+    }
+    let wanted = count(state, &create.subject).saturating_add(1);
+    let surplus = usize::try_from(wanted.saturating_sub(create.sessions_per_person)).unwrap_or(usize::MAX);
+    end_first(state, entry, &subject_all(&create.subject), surplus.min(MOST_ENDED_BY_LOGIN));
+}
+
+/// How many sessions of that person have rows.
+fn count(state: &Overlay<'_>, subject: &SubjectKey) -> u32 {
+    state.row::<SessionCountRow>(&session_count_key(subject)).map_or(0, |row| row.0)
+}
+
+fn set_count(state: &mut Overlay<'_>, subject: SubjectKey, sessions: u32) {
+    match sessions {
+        0 => state.delete(Key::SessionCount(subject)),
+        _ => state.put(Key::SessionCount(subject), &SessionCountRow(sessions)),
+    }
 }
 
 fn insert(state: &mut Overlay<'_>, create: &CreateSession, index: &IndexRow) {
@@ -58,6 +86,8 @@ fn insert(state: &mut Overlay<'_>, create: &CreateSession, index: &IndexRow) {
     if let Some(sid) = index.sid {
         state.mark(Key::BySid(sid, key));
     }
+    let sessions = count(state, &index.subject).saturating_add(1);
+    set_count(state, index.subject, sessions);
 }
 
 /// Removes every row of a session; false if it has none. The attempt that made it stays remembered.
@@ -72,6 +102,9 @@ pub(super) fn remove(state: &mut Overlay<'_>, key: SessionKey) -> bool {
     if let Some(sid) = index.sid {
         state.delete(Key::BySid(sid, key));
     }
+    let sessions = count(state, &index.subject);
+    debug_assert!(sessions > 0, "I2: a person with a session has a count");
+    set_count(state, index.subject, sessions.saturating_sub(1));
     true
 }
 
@@ -81,14 +114,14 @@ pub(super) fn revoke(state: &mut Overlay<'_>, entry: Entry, revoke: &Revoke) -> 
         Revoke::Session(key) => end(state, entry, *key),
         Revoke::Subject(subject) => {
             set_not_before(state, entry, *subject);
-            end_all(state, entry, &subject_before(subject, entry.at))
+            end_first(state, entry, &subject_before(subject, entry.at), REVOKE_NOW)
         }
-        Revoke::Sid(sid) => end_all(state, entry, &sid_range(sid)),
+        Revoke::Sid(sid) => end_first(state, entry, &sid_range(sid), REVOKE_NOW),
     }
 }
 
-fn end_all(state: &mut Overlay<'_>, entry: Entry, range: &(Vec<u8>, Vec<u8>)) -> u32 {
-    let sessions: Vec<_> = state.keys(range, REVOKE_NOW).iter().filter_map(indexed_session).collect();
+fn end_first(state: &mut Overlay<'_>, entry: Entry, range: &(Vec<u8>, Vec<u8>), limit: usize) -> u32 {
+    let sessions: Vec<_> = state.keys(range, limit).iter().filter_map(indexed_session).collect();
     sessions.into_iter().map(|key| end(state, entry, key)).sum()
 }
 
@@ -123,6 +156,7 @@ pub(super) fn indexed_session(key: &Key) -> Option<SessionKey> {
         Key::Meta(_)
         | Key::Index(_)
         | Key::Body(_)
+        | Key::SessionCount(_)
         | Key::Attempt(_)
         | Key::AttemptDue(..)
         | Key::Result(..)

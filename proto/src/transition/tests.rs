@@ -1,5 +1,7 @@
 //! Every retry, race and limit by example. The random runs are in `model`.
 
+mod per_person;
+
 use super::*;
 use crate::command::{
     CreateSession, FIRST_EPOCH, Found, KeyEnvelope, MAX_BATCH_COMMANDS, MAX_CHANGE_BYTES, MAX_EXPIRE, REVOKE_NOW,
@@ -126,6 +128,7 @@ fn login_data(id: u32) -> CreateSession {
         label: vec![1],
         body: vec![2, 2],
         replaces: Vec::new(),
+        sessions_per_person: 0,
     }
 }
 
@@ -146,7 +149,15 @@ fn a_login_leaves_all_its_rows() {
     assert_eq!((row.created_at, row.epoch, row.created_index), (START, FIRST_EPOCH, LogIndex::new(2)));
     let body = BodyRow::from_bytes(&world.rows[&body_row_key(&key(1))]).expect("a row");
     assert_eq!((body.label, body.body), (vec![1], vec![2, 2]));
-    for kind in [RowKind::ByExpiry, RowKind::BySubject, RowKind::BySid, RowKind::Attempt, RowKind::AttemptDue] {
+    let one_each = [
+        RowKind::ByExpiry,
+        RowKind::BySubject,
+        RowKind::BySid,
+        RowKind::SessionCount,
+        RowKind::Attempt,
+        RowKind::AttemptDue,
+    ];
+    for kind in one_each {
         assert_eq!(world.count(kind), 1, "{kind:?}");
     }
 }

@@ -68,10 +68,36 @@ pub struct Hello {
 pub struct Ping {
     /// The sender's own clock.
     pub clock: Timestamp,
-    /// Whether the sender is no staler than its bound: whoever has a fresh peer is unready when stale.
-    pub fresh: bool,
+    /// Whether the sender could take another's visitors: it is no staler than its bound, applies
+    /// entries, holds the keys and is not about to stop.
+    pub answers: bool,
     /// The cookie secrets that the sender holds: one is used once everybody holds it.
     pub keys: Vec<KeyId>,
+    /// What the sender's disk has room for: a leader proposes no login that a majority cannot keep.
+    pub room: DiskRoom,
+}
+
+/// How much a replica's disk has room for. Append-only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum DiskRoom {
+    /// Enough.
+    #[default]
+    Enough,
+    /// Little: another replica should lead and answer, where one has more.
+    Low,
+    /// Too little for further sessions; what ends sessions goes on.
+    NearlyFull,
+}
+
+impl DiskRoom {
+    /// In words, for pages and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enough => "enough",
+            Self::Low => "low",
+            Self::NearlyFull => "nearly full",
+        }
+    }
 }
 
 /// Question of [`super::FrameKind::Forward`]: write these.

@@ -19,6 +19,7 @@ use crate::log_store::{FoundLog, LogStore, LogTree};
 use crate::marker::{Marker, MarkerFile};
 use crate::meta::MetaHandle;
 use crate::point_in_time::Generation;
+use crate::reserve::Reserve;
 use crate::rows::{APPLIED_KEY, Applied, LOG_TREE, META_TREE, MetaKey, generation_of_tree, read_meta, state_tree_name};
 use crate::snapshot::{SnapshotInbox, Snapshots, Useful};
 use crate::state::{State, StateHandle};
@@ -133,7 +134,7 @@ fn start(
     let (flusher, flusher_thread) = Flusher::start(target, position)?;
 
     let cleaner = CleanerHandle::default();
-    let found = FoundLog { last: report.last_log, purged: report.purged, vote: report.vote };
+    let found = FoundLog { last: report.last_log, purged: report.purged, vote: report.vote, bytes: report.log_bytes };
     let log_tree = Arc::new(LogTree::new(
         trees.log,
         trees.meta.clone(),
@@ -156,14 +157,13 @@ fn start(
         cleaner.clone(),
         (useful_snapshots(report), trees.next_generation),
     )?);
-    let (space, space_watch) = watch::channel(DiskSpace::Roomy);
+    let (space, space_watch) = watch::channel(DiskSpace::default());
     let keeper_handle = Arc::new(KeeperHandle::default());
     let keeper = Keeper {
         handle: Arc::clone(&keeper_handle),
         flusher: flusher.clone(),
         marker,
-        probe: Arc::clone(&options.disk),
-        dir: options.dir.clone(),
+        reserve: Reserve::new(layout, Arc::clone(&options.disk)),
         space,
     };
     let threads = vec![keeper.start()?, cleaner_thread, flusher_thread];

@@ -18,7 +18,6 @@ use crate::claims::Taken;
 use crate::error::WriteError;
 use crate::find::find_after_round;
 use crate::founding;
-use crate::freshness::Age;
 use crate::leader::Leader;
 use crate::rounds::{RoundError, leader_time};
 use crate::shared::Shared;
@@ -167,8 +166,7 @@ pub(super) async fn hello(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
 
 pub(super) async fn ping(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
     let _theirs = Ping::from_bytes(payload)?;
-    let fresh = matches!(shared.freshness.age(), Age::Fresh(_));
-    Ok(Ping { clock: shared.clock.now(), fresh, keys: shared.key_ids() }.to_bytes())
+    Ok(shared.ping().to_bytes())
 }
 
 pub(super) async fn adopt(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {

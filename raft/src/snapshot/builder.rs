@@ -43,7 +43,11 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
                     let meta = file.meta().clone();
                     return Ok(RaftSnapshot { meta, snapshot: Box::new(SnapshotSource::Built(file)) });
                 }
-                Err(error) => tracing::error!(%error, "cannot write a snapshot; trying again later"),
+                Err(error) => {
+                    // On a full disk every block of the unfinished file is missed.
+                    let _ = std::fs::remove_file(self.snapshots.dir.join(BUILDING));
+                    tracing::error!(%error, "cannot write a snapshot; trying again later");
+                }
             }
             tokio::time::sleep(RETRY).await;
         }

@@ -1,6 +1,7 @@
 //! Replicas in one process, over real TLS on loopback: founding, writing, failing over, refusing.
 
 mod claims;
+mod disks;
 mod founding;
 mod freshness;
 mod handover;

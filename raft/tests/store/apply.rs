@@ -59,6 +59,7 @@ fn assert_index_matches(rig: &Rig, plain: &PlainState) {
             | Key::ByExpiry(..)
             | Key::BySubject(..)
             | Key::BySid(..)
+            | Key::SessionCount(_)
             | Key::Attempt(_)
             | Key::AttemptDue(..)
             | Key::Result(..)

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use conclave_raft::disk::DiskSpace;
-use conclave_raft::limits::{LOW_DISK_BYTES, ROOMY_DISK_BYTES};
+use conclave_raft::DiskRoom;
+use conclave_raft::limits::{
+    LOW_DISK_BYTES, NEARLY_FULL_BYTES, NOT_NEARLY_FULL_BYTES, RESERVE_BYTES, ROOMY_DISK_BYTES,
+};
 use conclave_raft::types::RaftVote;
 use futures::FutureExt;
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
@@ -132,11 +134,19 @@ async fn a_store_comes_back() {
 async fn low_disk_space_is_told_before_sled_meets_it() {
     let rig = Rig::new().await;
     let mut space = rig.storage.space.clone();
-    rig.disk.free.store(LOW_DISK_BYTES - 1, Ordering::SeqCst);
-    let low = space.wait_for(|space| matches!(space, DiskSpace::Low { .. }));
-    tokio::time::timeout(PATIENCE, low).await.expect("told").expect("open");
-    rig.disk.free.store(ROOMY_DISK_BYTES, Ordering::SeqCst);
-    let roomy = space.wait_for(|space| *space == DiskSpace::Roomy);
-    tokio::time::timeout(PATIENCE, roomy).await.expect("told").expect("open");
-    println!("low disk space told and taken back: 1 of 1");
+    let mut told = 0;
+    // Once there was room for the reserve, marks count what is free beyond it.
+    for (free, room) in [
+        (RESERVE_BYTES + ROOMY_DISK_BYTES, DiskRoom::Enough),
+        (LOW_DISK_BYTES - 1, DiskRoom::Low),
+        (NEARLY_FULL_BYTES - 1, DiskRoom::NearlyFull),
+        (NOT_NEARLY_FULL_BYTES, DiskRoom::Low),
+        (ROOMY_DISK_BYTES, DiskRoom::Enough),
+    ] {
+        rig.disk.free.store(free, Ordering::SeqCst);
+        let seen = space.wait_for(|space| space.room == room);
+        tokio::time::timeout(PATIENCE, seen).await.expect("told").expect("open");
+        told += 1;
+    }
+    println!("marks of free disk space told: {told} of 5");
 }

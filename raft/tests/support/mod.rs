@@ -281,6 +281,8 @@ impl Workload {
             label: self.random.bytes(200),
             body: self.random.bytes(body),
             replaces: Vec::new(),
+            // Few enough that logins end others.
+            sessions_per_person: 5,
         })
     }
 

@@ -21,6 +21,8 @@ const SPECIAL = {
   nogroups: { email: 'nogroups@example.test', email_verified: true },
   // So many groups, which do not compress, that a session kept in cookies needs two of them.
   crowd: { email: 'crowd@example.test', email_verified: true, groups: Array.from({ length: 24 }, (_, n) => createHash('sha256').update(`group ${n}`).digest('hex').slice(0, 40)) },
+  // An ID token of about 4 KiB that does not compress.
+  hoarder: { email: 'hoarder@example.test', email_verified: true, groups: Array.from({ length: 40 }, (_, n) => createHash('sha384').update(`hoard ${n}`).digest('base64url')) },
   outsider: { email: 'outsider@other.test', email_verified: true, groups: ['outsider'] },
 };
 

@@ -47,6 +47,10 @@ pub(super) fn cluster(settings: &Settings, findings: &mut Findings) -> Option<Cl
         let (from, to) = (SNAPSHOT_BYTES.start(), SNAPSHOT_BYTES.end());
         findings.problem("snapshot_log_bytes", format!("must lie between {from} and {to}"));
     }
+    let per_person = u32::try_from(settings.int("sessions_per_person"));
+    if per_person.is_err() {
+        findings.problem("sessions_per_person", format!("must lie between 0 (no limit) and {}", u32::MAX));
+    }
     Some(ClusterConfig {
         self_name: self_name?,
         peers: peers?,
@@ -56,6 +60,7 @@ pub(super) fn cluster(settings: &Settings, findings: &mut Findings) -> Option<Cl
         timeouts: timeouts?,
         max_staleness: max_staleness?,
         fail_open_max: fail_open_max?,
+        sessions_per_person: per_person.ok()?,
         snapshot_log_bytes: u64::try_from(bytes).ok()?,
         snapshot_min_interval: snapshot_min_interval?,
     })

@@ -29,6 +29,9 @@ pub(super) const ROWS: &[Opt] = &[
     ),
     Opt::conclave("fail_open_max", "fail-open-max", Duration, "0s")
         .help("Added to max_staleness while no leader can be asked; weakens sign-out by as much"),
+    Opt::conclave("sessions_per_person", "sessions-per-person", Int, "1000").help(
+        "Most sessions of one person; a login beyond them ends the oldest ones, at most 16 at a time. 0 = no limit",
+    ),
     Opt::conclave("raft_timeouts", "raft-timeouts", Text, "lan")
         .help("Heartbeat and election times: lan, or wide-area for round trips of up to 600 ms"),
     Opt::conclave("drain_delay", "drain-delay", Duration, "10s")

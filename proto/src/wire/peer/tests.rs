@@ -39,8 +39,8 @@ fn payload_bytes_are_fixed() {
     );
     let keys = vec![KeyId::from_bytes([7; 4])];
     assert_golden(
-        &Ping { clock: Timestamp::from_millis(1), fresh: true, keys },
-        "01 0100000000000000 01 0100000000000000 07070707",
+        &Ping { clock: Timestamp::from_millis(1), answers: true, keys, room: DiskRoom::NearlyFull },
+        "01 0100000000000000 01 0100000000000000 07070707 02000000",
     );
     assert_golden(
         &forward(),

@@ -268,6 +268,7 @@ impl Login {
             label: vec![1; 16],
             body: vec![2; body],
             replaces: Vec::new(),
+            sessions_per_person: 0,
         };
         Self { command, ticket }
     }
