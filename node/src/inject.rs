@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_without_a_value_gives_an_empty_header_and_takes_no_credentials_away() {
+    fn p5_a_every_configured_header_stands_on_every_allowed_answer_and_takes_no_credentials_away() {
         let rules = [
             HeaderRule::of_claim("X-Groups", Claim::Groups, "of "),
             HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "),

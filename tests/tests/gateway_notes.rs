@@ -37,6 +37,14 @@ const ALIASES: [(&str, &str); 4] = [
     ("X_AUTH_REQUEST_PREFERRED_USERNAME", "root"),
 ];
 
+/// What would make a closed page an open one, if a client's word counted.
+const ANOTHER_PAGE: [(&str, &str); 4] = [
+    ("X-Forwarded-Uri", OPEN),
+    ("X-Forwarded-Method", "GET"),
+    ("X-Original-URL", "https://app.example.test/open/x"),
+    ("X-Original-Method", "GET"),
+];
+
 /// Until a gateway has read its configuration and knows the service.
 const SET_UP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -81,6 +89,8 @@ async fn run(front: Front, note: &Note, how: &str) -> Result<(), Failure> {
     assert_eq!(seen.uri, PAGE, "the app saw another page");
     assert_eq!(seen.header("x-auth-request-user"), Some(PERSON), "{seen:?}");
 
+    let stranger = stand.browser(PERSON)?.get_with(&page, &ANOTHER_PAGE).await?;
+    assert_eq!(stranger.status, 302, "a client chose which page was asked for: {}", stranger.body);
     nothing_forged(&mut robot, &stand, PAGE, how == "as printed").await?;
     nothing_forged(&mut stand.browser(PERSON)?, &stand, OPEN, how == "as printed").await?;
 
