@@ -13,6 +13,7 @@ use crate::http::extract::{Headers, InvalidInput, own, peer};
 use crate::http::lookup::{CannotKnow, NoSession};
 use crate::http::problem::Problem;
 use crate::http::{request_id, request_log};
+use crate::inject::LeftOut;
 use crate::oidc::BearerError;
 
 /// The target of all these lines; `auth_logging=false` silences it.
@@ -133,6 +134,19 @@ pub fn login_started(asker: &Asker) {
 pub fn logged_in(asker: &Asker, who: &Identity, provider: &str) {
     let (user, email, groups) = (&who.user, &who.email, who.groups.len());
     say!(info, asker, SUCCESS, user, email, groups, provider, "logged in");
+}
+
+/// A login goes on, and headers lack values of a claim.
+pub fn values_left_out(asker: &Asker, left_out: &LeftOut) {
+    let LeftOut { claim, values } = left_out;
+    say!(
+        warn,
+        asker,
+        SUCCESS,
+        claim,
+        values,
+        "headers lack values of a claim: they cannot stand there as they are (list_separator_in_values)"
+    );
 }
 
 /// A login, sign-in page or sign-out ended on an error page.

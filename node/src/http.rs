@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::inject::{AnswerHeaders, LeftOut, Made};
 use crate::local_users::LocalDoor;
 use crate::metrics::{Metrics, Seen};
 use crate::oidc::Provider;
@@ -147,6 +148,10 @@ impl Service {
     pub fn new(parts: Parts) -> Self {
         let policy = Arc::new(parts.site.config().policy.clone());
         let local = parts.site.config().local.clone().map(LocalDoor::new);
+        // From the start on: an alert needs the zero.
+        for claim in parts.site.headers().handed_out() {
+            parts.metrics.values_left_out.with_label_values(&[claim.to_string()]);
+        }
         Self {
             request_log: RequestLog::of(&parts.config, &parts.lines),
             gateways: GatewayWatch::new(Arc::clone(&parts.clock)),
@@ -244,6 +249,15 @@ impl Service {
     pub fn not_ready(&self) -> Problem {
         let reasons = self.unready_reasons();
         Problem::NotReady(if reasons.is_empty() { "it has just started".to_owned() } else { reasons.join("; ") })
+    }
+
+    /// Counts what headers lack that were just made. Names are the configuration's: as many as it names claims.
+    pub fn made(&self, made: Made) -> AnswerHeaders {
+        for LeftOut { claim, values } in &made.left_out {
+            self.metrics.values_left_out.with_label_values(&[claim]).inc_by(*values);
+            tracing::debug!(claim, values, "headers lack values of a claim: they cannot stand there as they are");
+        }
+        made.headers
     }
 
     /// Says once that an answer on the public port left secrets out, which a gateway that asks there misses.

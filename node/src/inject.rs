@@ -1,13 +1,16 @@
 //! Header values of a session by the configured rules: for answers and for upstream requests.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use conclave_proto::forwarded::Arrival;
+use conclave_proto::header_value::{self, Kind, Place, SEPARATOR, Unfit, UnfitClaim, Written};
 use conclave_proto::session::SessionBody;
-use thiserror::Error;
 
 use crate::config::headers::{Claim, ClaimForm, HeaderConfig, HeaderRule, ValueSource};
 use crate::oidc::claims;
@@ -17,14 +20,6 @@ use crate::oidc::claims;
 pub const NGINX_HEAD_BUDGET: usize = 3800;
 
 static GAP_AUTH: HeaderName = HeaderName::from_static("gap-auth");
-
-/// A claim whose value cannot stand in a header: a control character would end or forge one.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the value of {claim} has characters that cannot stand in an HTTP header")]
-pub struct Unprintable {
-    /// Which one, by its name in the token.
-    pub claim: String,
-}
 
 /// Headers with their values, in the order of the rules.
 pub type InjectedHeaders = Vec<(HeaderName, HeaderValue)>;
@@ -71,49 +66,123 @@ enum Secrets {
     Withheld,
 }
 
-/// Builds what an allowed answer says about a session.
-pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<AnswerHeaders, Unprintable> {
-    let build = |secrets| with_gap_auth(injected(&settings.answers, Some(body), secrets)?, body);
+/// What was made of a session.
+#[derive(Debug)]
+pub struct Made {
+    /// What an allowed answer carries.
+    pub headers: AnswerHeaders,
+    /// What no header says, as it cannot stand there as it is.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Values of a claim that headers lack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Which one, by its name in the token.
+    pub claim: String,
+    /// How many of its values.
+    pub values: u64,
+}
+
+/// Builds what an allowed answer says about a session. An error refuses its owner.
+pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<Made, UnfitClaim> {
+    let left_out = left_out(settings, body)?;
+    let build = |secrets| with_gap_auth(injected(settings, Some(body), secrets)?, settings, body);
     let whole = settings.secret_answers().next().map(|_| build(Secrets::Told)).transpose()?;
-    Ok(AnswerHeaders { public: build(Secrets::Withheld)?, whole })
+    Ok(Made { headers: AnswerHeaders { public: build(Secrets::Withheld)?, whole }, left_out })
 }
 
 /// What stands on an allowed answer where no session is needed and none is there: never a secret.
-pub fn headers_of_nobody(settings: &HeaderConfig) -> Result<InjectedHeaders, Unprintable> {
-    injected(&settings.answers, None, Secrets::Withheld)
+pub fn headers_of_nobody(settings: &HeaderConfig) -> Result<InjectedHeaders, UnfitClaim> {
+    injected(settings, None, Secrets::Withheld)
 }
 
-fn with_gap_auth(mut headers: InjectedHeaders, body: &SessionBody) -> Result<InjectedHeaders, Unprintable> {
+/// Holds every claim that this configuration hands out against the rule; of upstream requests too.
+fn left_out(settings: &HeaderConfig, body: &SessionBody) -> Result<Vec<LeftOut>, UnfitClaim> {
+    let mut found: Vec<LeftOut> = Vec::new();
+    for rule in settings.handing_out() {
+        for source in &rule.values {
+            let ValueSource::Claim { claim, form } = source else { continue };
+            let place = place_of(rule, form);
+            let mut values = 0;
+            let all = values_of(claim, body);
+            for value in all.texts() {
+                match written(settings, claim, value, all.kind, place)? {
+                    Written::LeftOut(_) => values += 1,
+                    Written::Text(_) | Written::Nothing => {}
+                }
+            }
+            if values > 0 {
+                note(&mut found, claim, values);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A value counts once, however many headers lack it.
+fn note(found: &mut Vec<LeftOut>, claim: &Claim, values: u64) {
+    let claim = claim.to_string();
+    match found.iter_mut().find(|other| other.claim == claim) {
+        Some(other) => other.values = other.values.max(values),
+        None => found.push(LeftOut { claim, values }),
+    }
+}
+
+/// Beside another source a single value is one of a list too.
+fn place_of(rule: &HeaderRule, form: &ClaimForm) -> Place {
+    match form {
+        ClaimForm::Basic(_) => Place::UserOfBasic,
+        ClaimForm::Prefixed(_) if rule.values.len() > 1 => Place::Listed,
+        ClaimForm::Prefixed(_) => Place::Alone,
+    }
+}
+
+/// What a value becomes, with the claim's name where it keeps its owner out.
+fn written<'v>(
+    settings: &HeaderConfig,
+    claim: &Claim,
+    value: &'v str,
+    kind: Kind,
+    place: Place,
+) -> Result<Written<'v>, UnfitClaim> {
+    let place = if kind == Kind::Element && place == Place::Alone { Place::Listed } else { place };
+    let written = header_value::write(value, kind, place, settings.unfitting);
+    written.map_err(|why| UnfitClaim { claim: claim.to_string(), why })
+}
+
+fn with_gap_auth(
+    mut headers: InjectedHeaders,
+    settings: &HeaderConfig,
+    body: &SessionBody,
+) -> Result<InjectedHeaders, UnfitClaim> {
     let identity = &body.identity;
-    let who = if identity.email.is_empty() { &identity.user } else { &identity.email };
-    let who = on_one_line(who);
-    if !who.is_empty() {
-        let value = HeaderValue::from_bytes(who.as_bytes()).map_err(|_| Unprintable { claim: "email".to_owned() })?;
-        headers.push((GAP_AUTH.clone(), value));
+    let (claim, who) =
+        if identity.email.is_empty() { (Claim::User, &identity.user) } else { (Claim::Email, &identity.email) };
+    if let Written::Text(who) = written(settings, &claim, who, Kind::Identity, Place::Alone)? {
+        headers.push((GAP_AUTH.clone(), header_value(&claim.to_string(), &who)?));
     }
     Ok(headers)
 }
 
-/// What the rules make of a session, or of none. A rule without a value gives an empty header, since a gateway that
-/// copies named headers may leave a client's own in place where the answer has none. Only `Authorization` is left out
-/// where there is no session: there it is an API client's own credential.
+/// What the rules of answers make of a session, or of none. A rule without a value gives an empty header, since a
+/// gateway that copies named headers may leave a client's own in place where the answer has none. Only `Authorization`
+/// is left out where there is no session: there it is an API client's own credential.
 fn injected(
-    rules: &[HeaderRule],
+    settings: &HeaderConfig,
     body: Option<&SessionBody>,
     secrets: Secrets,
-) -> Result<InjectedHeaders, Unprintable> {
+) -> Result<InjectedHeaders, UnfitClaim> {
     let mut headers = InjectedHeaders::new();
-    for rule in rules {
+    for rule in &settings.answers {
         let mut joined = String::new();
         let told = |source: &&ValueSource| secrets == Secrets::Told || !source.is_secret();
         for source in rule.values.iter().filter(told) {
-            append(&mut joined, source, body)?;
+            append(&mut joined, settings, rule, source, body)?;
         }
-        // Both were tried when the configuration was read.
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(&rule.name), HeaderValue::from_bytes(joined.as_bytes()))
-        else {
-            return Err(Unprintable { claim: rule.name.clone() });
-        };
+        // The name was tried when the configuration was read.
+        let Ok(name) = HeaderName::try_from(&rule.name) else { continue };
+        let value = header_value(&rule.name, &joined)?;
         let spared = body.is_none() && name == AUTHORIZATION;
         // A later rule of the same name takes an earlier one's place, but not with nothing.
         let written = || headers.iter().any(|(other, _)| *other == name);
@@ -124,11 +193,24 @@ fn injected(
     Ok(headers)
 }
 
+/// The rule lets nothing through that no header can carry, and secrets and prefixes were tried when the configuration
+/// was read.
+fn header_value(claim: &str, text: &str) -> Result<HeaderValue, UnfitClaim> {
+    let unfit = |_| UnfitClaim { claim: claim.to_owned(), why: Unfit::Control };
+    HeaderValue::from_bytes(text.as_bytes()).map_err(unfit)
+}
+
 /// Adds a source's values, each after a comma but for the first.
-fn append(joined: &mut String, source: &ValueSource, body: Option<&SessionBody>) -> Result<(), Unprintable> {
+fn append(
+    joined: &mut String,
+    settings: &HeaderConfig,
+    rule: &HeaderRule,
+    source: &ValueSource,
+    body: Option<&SessionBody>,
+) -> Result<(), UnfitClaim> {
     let mut put = |value: &str| {
         if !joined.is_empty() {
-            joined.push(',');
+            joined.push(SEPARATOR);
         }
         joined.push_str(value);
     };
@@ -140,10 +222,11 @@ fn append(joined: &mut String, source: &ValueSource, body: Option<&SessionBody>)
         ValueSource::Claim { claim, form } => (claim, form),
     };
     let Some(body) = body else { return Ok(()) };
-    for value in values_of(claim, body).iter().map(|value| on_one_line(value)).filter(|value| !value.is_empty()) {
-        if HeaderValue::from_bytes(value.as_bytes()).is_err() {
-            return Err(Unprintable { claim: claim.to_string() });
-        }
+    let values = values_of(claim, body);
+    for value in values.texts() {
+        let Written::Text(value) = written(settings, claim, value, values.kind, place_of(rule, form))? else {
+            continue;
+        };
         match form {
             ClaimForm::Prefixed(prefix) => put(&format!("{prefix}{value}")),
             ClaimForm::Basic(password) => {
@@ -154,151 +237,43 @@ fn append(joined: &mut String, source: &ValueSource, body: Option<&SessionBody>)
     Ok(())
 }
 
-/// Line breaks become spaces, and what surrounds a value goes, as in oauth2-proxy: neither ends a
-/// header nor begins another.
-fn on_one_line(value: &str) -> Cow<'_, str> {
-    let value = value.trim_matches([' ', '\t', '\r', '\n']);
-    if value.contains(['\r', '\n']) { Cow::Owned(value.replace(['\r', '\n'], " ")) } else { Cow::Borrowed(value) }
+/// A claim's values, and what they say.
+struct Values<'b> {
+    kind: Kind,
+    texts: Cow<'b, [String]>,
 }
 
-fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> Cow<'b, [String]> {
+impl Values<'_> {
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(String::as_str)
+    }
+}
+
+fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> Values<'b> {
     use std::slice::from_ref;
     let identity = &body.identity;
-    let values = match claim {
-        Claim::User => from_ref(&identity.user),
-        Claim::Email => from_ref(&identity.email),
-        Claim::PreferredUsername => from_ref(&identity.preferred_username),
-        Claim::Groups => &identity.groups,
-        Claim::AccessToken => from_ref(&body.access_token),
-        Claim::IdToken => from_ref(&body.id_token),
-        Claim::Additional(wanted) => {
-            let found = body.additional_claims.iter().find(|(name, _)| name == wanted);
-            let value = found.and_then(|(_, json)| serde_json::from_str(json).ok());
-            return value.map_or(Cow::Borrowed(&[]), |value| Cow::Owned(claims::as_list(&value)));
-        }
+    let (kind, texts) = match claim {
+        Claim::User => (Kind::Identity, from_ref(&identity.user)),
+        Claim::Email => (Kind::Identity, from_ref(&identity.email)),
+        Claim::PreferredUsername => (Kind::Identity, from_ref(&identity.preferred_username)),
+        Claim::Groups => (Kind::Element, identity.groups.as_slice()),
+        Claim::AccessToken => (Kind::Token, from_ref(&body.access_token)),
+        Claim::IdToken => (Kind::Token, from_ref(&body.id_token)),
+        Claim::Additional(wanted) => return further(wanted, body),
     };
-    Cow::Borrowed(values)
+    Values { kind, texts: Cow::Borrowed(texts) }
+}
+
+/// A further claim: a list, or one value.
+fn further<'b>(wanted: &str, body: &'b SessionBody) -> Values<'b> {
+    let found = body.additional_claims.iter().find(|(name, _)| name == wanted);
+    let value: Option<serde_json::Value> = found.and_then(|(_, json)| serde_json::from_str(json).ok());
+    let Some(value) = value else { return Values { kind: Kind::Single, texts: Cow::Borrowed(&[]) } };
+    let kind = if value.is_array() { Kind::Element } else { Kind::Single };
+    Values { kind, texts: Cow::Owned(claims::as_list(&value)) }
 }
 
 /// Bytes that these headers take in a response head.
 fn head_bytes(headers: &InjectedHeaders) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use conclave_proto::session::Identity;
-
-    use super::*;
-    use crate::config::Secret;
-
-    fn body() -> SessionBody {
-        SessionBody {
-            identity: Identity {
-                user: "u1".to_owned(),
-                email: "u1@example.test".to_owned(),
-                groups: vec!["a,b".to_owned(), String::new(), "größe".to_owned()],
-                preferred_username: String::new(),
-                groups_claimed: true,
-            },
-            issuer: "https://idp.test".to_owned(),
-            id_token: "id.to.ken".to_owned(),
-            access_token: "access".to_owned(),
-            refresh_token: String::new(),
-            token_expires_at: None,
-            additional_claims: vec![("dept".to_owned(), r#""lab""#.to_owned())],
-        }
-    }
-
-    fn texts(headers: &InjectedHeaders) -> Vec<(String, String)> {
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
-    }
-
-    fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
-    }
-
-    #[test]
-    fn headers_follow_the_rules() {
-        let bare = answer_headers(&HeaderConfig::default(), &body()).expect("printable");
-        assert_eq!(texts(bare.at(Arrival::Shared)), pairs([("gap-auth", "u1@example.test")]));
-        let settings = HeaderConfig {
-            answers: vec![
-                HeaderRule::of_claim("X-Auth-Request-User", Claim::User, ""),
-                HeaderRule::of_claim("X-Auth-Request-Preferred-Username", Claim::PreferredUsername, ""),
-                HeaderRule::of_claim("X-Auth-Request-Groups", Claim::Groups, ""),
-                HeaderRule::of_claim("X-Dept", Claim::Additional("dept".to_owned()), "of "),
-                HeaderRule::of_claim("X-None", Claim::Additional("none".to_owned()), "of "),
-                HeaderRule::basic(Claim::Email, Secret::new("pw".to_owned())),
-            ],
-            ..HeaderConfig::default()
-        };
-        let expected = pairs([
-            ("x-auth-request-user", "u1"),
-            ("x-auth-request-preferred-username", ""),
-            ("x-auth-request-groups", "a,b,größe"),
-            ("x-dept", "of lab"),
-            ("x-none", ""),
-            ("authorization", "Basic dTFAZXhhbXBsZS50ZXN0OnB3"),
-            ("gap-auth", "u1@example.test"),
-        ]);
-        let found = answer_headers(&settings, &body()).expect("printable");
-        assert_eq!(texts(found.at(Arrival::GatewaysOnly)), expected);
-        let withheld = |(name, value): (String, String)| {
-            let value = if name == "authorization" { String::new() } else { value };
-            (name, value)
-        };
-        let public: Vec<_> = expected.into_iter().map(withheld).collect();
-        assert_eq!(texts(found.at(Arrival::Shared)), public);
-    }
-
-    #[test]
-    fn several_sources_share_a_header_and_secrets_leave_it_where_they_may_not_go() {
-        let secret = || ValueSource::Secret(Secret::new("end".to_owned()));
-        let mut both = HeaderRule::of_claim("X-All", Claim::User, "");
-        both.values.push(secret());
-        let alone = HeaderRule { name: "X-Key".to_owned(), values: vec![secret()], ..both.clone() };
-        let answers = vec![both, alone, HeaderRule::of_claim("X-User", Claim::User, "")];
-        let settings = HeaderConfig { answers, ..HeaderConfig::default() };
-        let found = answer_headers(&settings, &body()).expect("printable");
-        let gap = ("gap-auth", "u1@example.test");
-        let whole = pairs([("x-all", "u1,end"), ("x-key", "end"), ("x-user", "u1"), gap]);
-        assert_eq!(texts(found.at(Arrival::GatewaysOnly)), whole);
-        let public = pairs([("x-all", "u1"), ("x-key", ""), ("x-user", "u1"), gap]);
-        assert_eq!(texts(found.at(Arrival::Shared)), public);
-        assert!(found.withheld_at(Arrival::Shared) && !found.withheld_at(Arrival::GatewaysOnly));
-        let nobody = pairs([("x-all", ""), ("x-key", ""), ("x-user", "")]);
-        assert_eq!(texts(&headers_of_nobody(&settings).expect("printable")), nobody);
-        assert_eq!(found.head_bytes(), head_bytes(found.at(Arrival::GatewaysOnly)));
-        assert!(found.weight() > found.head_bytes(), "both forms are in memory");
-    }
-
-    #[test]
-    fn p5_a_every_configured_header_stands_on_every_allowed_answer_and_takes_no_credentials_away() {
-        let rules = [
-            HeaderRule::of_claim("X-Groups", Claim::Groups, "of "),
-            HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "),
-            HeaderRule::of_claim("X-User", Claim::User, ""),
-            HeaderRule::of_claim("x-user", Claim::PreferredUsername, ""),
-        ];
-        let nobody = injected(&rules, None, Secrets::Told).expect("printable");
-        assert_eq!(texts(&nobody), pairs([("x-groups", ""), ("x-user", "")]));
-        let mut body = body();
-        body.identity.groups.clear();
-        body.id_token.clear();
-        let somebody = injected(&rules, Some(&body), Secrets::Told).expect("printable");
-        assert_eq!(texts(&somebody), pairs([("x-groups", ""), ("authorization", ""), ("x-user", "u1")]));
-    }
-
-    #[test]
-    fn a_claim_cannot_forge_a_header() {
-        let mut body = body();
-        body.identity.groups = vec![" x\r\nX-Forged: 1\n".to_owned()];
-        let rules = [HeaderRule::of_claim("X-Groups", Claim::Groups, "")];
-        let injected = |body: &SessionBody| injected(&rules, Some(body), Secrets::Told);
-        assert_eq!(texts(&injected(&body).expect("printable")), pairs([("x-groups", "x  X-Forged: 1")]));
-        body.identity.groups.push("x\0".to_owned());
-        assert_eq!(injected(&body), Err(Unprintable { claim: "groups".to_owned() }));
-    }
 }

@@ -69,6 +69,8 @@ pub struct Metrics {
     call_seconds: HistogramVec,
     failed_open: IntCounter,
     certificates: IntCounterVec,
+    /// Values that headers lack, by claim.
+    pub values_left_out: IntCounterVec,
     doubtful: IntCounterVec,
     flush_seconds: Histogram,
     batch_commands: Histogram,
@@ -182,6 +184,7 @@ impl Metrics {
             denied: denials(&family),
             lines_dropped: family.counter("conclave_log_lines_dropped_total", "Log lines lost, as whoever reads the log is too slow."),
             certificates: family.counters("conclave_tls_reloads_total", "Changed certificate files that were taken over (ok) or not (failed), by the option that names the certificate.", &["option", "result"]),
+            values_left_out: family.counters("conclave_claim_values_left_out_total", "Values of a claim that headers lack, since they cannot stand there as they are (list_separator_in_values); counted at a login and whenever a replica reads a session or token anew.", &["claim"]),
             doubtful: doubtful(&family),
             gauges: Gauges::new(&family),
             described: family.described(),

@@ -180,7 +180,7 @@ mod tests {
             token_expires_at: None,
             additional_claims: Vec::new(),
         };
-        let headers = answer_headers(&HeaderConfig::default(), &body).expect("printable");
+        let headers = answer_headers(&HeaderConfig::default(), &body).expect("fits").headers;
         Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers, Vec::new()))
     }
 

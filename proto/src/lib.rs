@@ -13,6 +13,7 @@
 //! - Requests: [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
 //!   [`redirect`] (where a browser may be sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
 //!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
+//! - Answers: [`header_value`] (what a claim becomes in a header).
 //! - Logs: [`logline`] (the forms of lines, and what no line may hold).
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ pub mod cookie;
 mod crypto;
 pub mod fetch_metadata;
 pub mod forwarded;
+pub mod header_value;
 pub mod htpasswd;
 pub mod id;
 pub mod keyring;

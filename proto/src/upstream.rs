@@ -160,6 +160,14 @@ impl Upstreams {
         self.0.iter()
     }
 
+    /// Whether a request is handed on to a server, with headers about its session.
+    pub fn hands_on(&self) -> bool {
+        self.0.iter().any(|upstream| match upstream.target {
+            Target::Http | Target::Unix => true,
+            Target::Static(_) | Target::File => false,
+        })
+    }
+
     /// Where a request of this path goes. The path is as on the wire and clean; it is compared
     /// decoded, as oauth2-proxy does.
     pub fn route(&self, path: &str, query: Option<&str>) -> Result<Route, BadEscape> {

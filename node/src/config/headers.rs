@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use conclave_proto::header_value::Unfitting;
+
 use super::Secret;
 
 /// What answers and upstream requests carry.
@@ -14,6 +16,10 @@ pub struct HeaderConfig {
     pub requests: Vec<HeaderRule>,
     /// Local users are known by an e-mail address: their name counts as both.
     pub prefer_email_to_user: bool,
+    /// What becomes of values that cannot stand in a header as they are.
+    pub unfitting: Unfitting,
+    /// Whether there is an upstream that requests are handed on to: otherwise `requests` hand nothing out.
+    pub hands_on: bool,
 }
 
 impl HeaderConfig {
@@ -40,14 +46,27 @@ impl HeaderConfig {
         })
     }
 
+    /// The rules by which claims leave this service.
+    pub fn handing_out(&self) -> impl Iterator<Item = &HeaderRule> {
+        self.answers.iter().chain(self.requests.iter().filter(|_| self.hands_on))
+    }
+
+    /// The claims that they hand out.
+    pub fn handed_out(&self) -> impl Iterator<Item = &Claim> {
+        claims_of(self.handing_out())
+    }
+
     /// Every claim that a rule names.
     pub fn claims(&self) -> impl Iterator<Item = &Claim> {
-        let values = self.answers.iter().chain(&self.requests).flat_map(|rule| &rule.values);
-        values.filter_map(|value| match value {
-            ValueSource::Claim { claim, .. } => Some(claim),
-            ValueSource::Secret(_) => None,
-        })
+        claims_of(self.answers.iter().chain(&self.requests))
     }
+}
+
+fn claims_of<'r>(rules: impl Iterator<Item = &'r HeaderRule>) -> impl Iterator<Item = &'r Claim> {
+    rules.flat_map(|rule| &rule.values).filter_map(|value| match value {
+        ValueSource::Claim { claim, .. } => Some(claim),
+        ValueSource::Secret(_) => None,
+    })
 }
 
 /// One header: its values are joined by commas; without any value it stands empty on answers.
@@ -190,7 +209,7 @@ mod tests {
         let config = HeaderConfig {
             answers: vec![rule(Claim::Groups), rule(Claim::Additional("dept".to_owned()))],
             requests: vec![rule(Claim::AccessToken)],
-            prefer_email_to_user: false,
+            ..HeaderConfig::default()
         };
         assert!(config.uses_access_token());
         assert_eq!(config.additional_claims().collect::<Vec<_>>(), ["dept"]);

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::Worker;
 use super::extract::cookie_line;
-use super::lookup::{self, CannotKnow, NoSession, Seen, Standing};
+use super::lookup::{self, CannotKnow, Seen, Standing};
 use crate::audit::{self, Asker};
 use crate::inject::answer_headers;
 use crate::oidc::{BearerError, KEYS_PATIENCE, TokenClaims, TokenIssuer};
@@ -152,10 +152,11 @@ async fn by_password(worker: &Worker, credentials: BasicCredentials) -> Option<S
 /// A session that lives as long as the request, and is stored nowhere.
 fn for_one_request(worker: &Worker, voucher: Voucher, body: SessionBody) -> Standing {
     match answer_headers(worker.service.site.headers(), &body) {
-        Ok(headers) => {
+        Ok(made) => {
+            let headers = worker.service.made(made);
             let told = lookup::told(&worker.service.site, body.additional_claims);
             Standing::Live(Arc::new(Opened::for_one_request(body.identity, voucher, headers, told)))
         }
-        Err(_) => Standing::Nobody(NoSession::Unprintable),
+        Err(unfit) => Standing::Unfit(unfit),
     }
 }

@@ -42,7 +42,7 @@ pub fn judge<'s>(
     let session = match standing {
         Standing::Refused => return Verdict::Forbid(None, DenyReason::Credentials),
         Standing::Live(opened) => Some(&**opened),
-        Standing::Nobody(_) | Standing::Unknown(_) => None,
+        Standing::Nobody(_) | Standing::Unknown(_) | Standing::Unfit(_) => None,
     };
     let policy = worker.policy();
     let who = session.map(Opened::known);
@@ -59,6 +59,7 @@ pub fn judge<'s>(
         (Decision::Forbid(reason), _) => Verdict::Forbid(session, reason),
         (Decision::SignIn, Standing::Unknown(why)) => Verdict::Unknown(*why),
         (Decision::SignIn, Standing::Nobody(why)) => Verdict::SignIn(*why),
+        (Decision::SignIn, Standing::Unfit(claim)) => Verdict::Forbid(None, DenyReason::UnfitClaim(claim.clone())),
         // decide() says SignIn only where nobody is named.
         (Decision::SignIn, Standing::Live(_) | Standing::Refused) => Verdict::SignIn(NoSession::Ended),
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use conclave_proto::cookie::{MAX_COOKIES_TRIED, cookies_named};
+use conclave_proto::header_value::UnfitClaim;
 use conclave_proto::id::{Generation, SessionKey};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::policy::Voucher;
@@ -26,6 +27,9 @@ pub enum Standing {
     Nobody(NoSession),
     /// It cannot be known here and now.
     Unknown(CannotKnow),
+    /// Somebody, but headers cannot say who as it is: no session for a rule that opens without one, and otherwise
+    /// refused.
+    Unfit(UnfitClaim),
     /// Credentials that have to name somebody name nobody, and nothing else counts.
     Refused,
 }
@@ -68,9 +72,6 @@ pub enum NoSession {
     /// The body does not open with this ticket.
     #[error("session does not open with this cookie")]
     Unopenable,
-    /// Today's settings turn a claim into a header that no server may send.
-    #[error("a claim of the session cannot stand in a header")]
-    Unprintable,
     /// Cookies of two people.
     #[error("cookies of two live sessions of different people")]
     TwoPeople,
@@ -78,7 +79,7 @@ pub enum NoSession {
 
 impl NoSession {
     /// Every [`Self::code`].
-    pub const CODES: [&'static str; 13] = [
+    pub const CODES: [&'static str; 12] = [
         "no_cookie",
         "not_ours",
         "oauth2_proxy",
@@ -90,7 +91,6 @@ impl NoSession {
         "other_site",
         "other_issuer",
         "unopenable",
-        "unprintable",
         "two_people",
     ];
 
@@ -161,6 +161,7 @@ pub struct Tally {
     live: Option<Arc<Opened>>,
     ask: Vec<Ticket>,
     cannot: Option<CannotKnow>,
+    unfit: Option<UnfitClaim>,
     why: NoSession,
 }
 
@@ -168,7 +169,7 @@ pub struct Tally {
 /// evicted.
 pub fn look(worker: &Worker, cookies: &str) -> Seen {
     let ring = worker.keyring();
-    let mut tally = Tally { live: None, ask: Vec::new(), cannot: None, why: NoSession::NoCookie };
+    let mut tally = Tally { live: None, ask: Vec::new(), cannot: None, unfit: None, why: NoSession::NoCookie };
     let name = worker.service.site.cookie_name();
     for value in cookies_named(cookies, name, MAX_COOKIES_TRIED) {
         let Some(ring) = ring.as_deref() else {
@@ -271,6 +272,8 @@ impl Tally {
             Ok(opened) => self.alive(opened),
             Err(NotOpened::Nobody(why)) => self.nobody(why),
             Err(NotOpened::Unknown(why)) => self.unknown(why),
+            // Of today's settings: it was fit when it was made, or was made before them.
+            Err(NotOpened::Unfit(claim)) => self.unfit = Some(claim),
         }
     }
 
@@ -296,7 +299,7 @@ impl Tally {
             (Some(_), _) if self.why == NoSession::TwoPeople => Standing::Nobody(NoSession::TwoPeople),
             (Some(opened), _) => Standing::Live(opened),
             (None, Some(cannot)) => Standing::Unknown(cannot),
-            (None, None) => Standing::Nobody(self.why),
+            (None, None) => self.unfit.map_or(Standing::Nobody(self.why), Standing::Unfit),
         }
     }
 }
@@ -304,6 +307,7 @@ impl Tally {
 enum NotOpened {
     Nobody(NoSession),
     Unknown(CannotKnow),
+    Unfit(UnfitClaim),
 }
 
 /// Opens a body that the cache does not hold, and puts it there.
@@ -335,7 +339,8 @@ fn open_cold(
         issuer if issuer == site.issuer() => Voucher::Provider,
         _ => return Err(NotOpened::Nobody(NoSession::OtherIssuer)),
     };
-    let headers = answer_headers(site.headers(), &body).map_err(|_| NotOpened::Nobody(NoSession::Unprintable))?;
+    let made = answer_headers(site.headers(), &body).map_err(NotOpened::Unfit)?;
+    let headers = worker.service.made(made);
     let told = told(site, body.additional_claims);
     let opened = Arc::new(Opened::new(ticket, generation, body.identity, voucher, headers, told));
     worker.service.opened.insert(*key, Arc::clone(&opened));

@@ -88,7 +88,11 @@ fn refused(service: &Service, refusal: Refusal) -> Result<Committed, Problem> {
 
 fn seal(service: &Service, ring: &Keyring, new: &NewSession<'_>) -> Result<(Ticket, CreateSession), Problem> {
     let (site, body) = (&service.site, &new.body);
-    let head = answer_headers(site.headers(), body)?.head_bytes();
+    let made = answer_headers(site.headers(), body)?;
+    for left_out in &made.left_out {
+        audit::values_left_out(new.asker, left_out);
+    }
+    let head = service.made(made).head_bytes();
     if head > NGINX_HEAD_BUDGET {
         warn!(head, "the headers of this session do not fit into nginx's default proxy_buffer_size of 4k: raise it");
     }

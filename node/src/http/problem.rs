@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use conclave_proto::command::Refusal;
+use conclave_proto::header_value::UnfitClaim;
 use conclave_proto::policy::DenyReason;
 use conclave_proto::seal::SealError;
 use conclave_proto::wire::{LoginRefusal, RefusalKind};
@@ -10,7 +11,6 @@ use thiserror::Error;
 
 use super::extract::InvalidInput;
 use super::lookup::CannotKnow;
-use crate::inject::Unprintable;
 use crate::local_users::TooBusy;
 use crate::oidc::{ExchangeError, InvalidIdToken, ProviderError};
 
@@ -58,9 +58,9 @@ pub enum Problem {
     /// A password's turn to be checked did not come.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
-    /// A claim cannot become a header.
+    /// A claim that applications cannot be told as it is.
     #[error(transparent)]
-    Unprintable(#[from] Unprintable),
+    UnfitClaim(#[from] UnfitClaim),
     /// More than a session may hold.
     #[error("the identity provider sends too much for a session: it {0}")]
     TooLarge(SealError),
@@ -139,7 +139,7 @@ impl Problem {
             Self::Provider(_) => refused(RefusalKind::Outage),
             Self::Exchange(error) => refused(kind_of(error)),
             Self::NotAllowed(_) => refused(RefusalKind::Policy),
-            Self::Unprintable(_) => refused(RefusalKind::Claim),
+            Self::UnfitClaim(_) => refused(RefusalKind::Claim),
             Self::TooLarge(_) => refused(RefusalKind::TooLarge),
             Self::RefusedBefore(refusal) => refused(refusal.kind),
             Self::AlreadyFailed => shown(StatusCode::FORBIDDEN, "Login failed", "Please try again."),
@@ -174,7 +174,7 @@ impl Problem {
             | Self::Provider(_)
             | Self::Exchange(_)
             | Self::NotAllowed(_)
-            | Self::Unprintable(_)
+            | Self::UnfitClaim(_)
             | Self::TooLarge(_)
             | Self::AlreadyFailed
             | Self::RefusedBefore(_)
@@ -195,7 +195,7 @@ impl Problem {
     pub fn clears_the_attempt(&self) -> bool {
         match self {
             Self::NotAllowed(_)
-            | Self::Unprintable(_)
+            | Self::UnfitClaim(_)
             | Self::TooLarge(_)
             | Self::AlreadyFailed
             | Self::Write(_)
@@ -225,7 +225,7 @@ impl Problem {
         match self {
             Self::Exchange(error) => error.code_was_sent().then(|| kind_of(error)),
             Self::NotAllowed(_) => Some(RefusalKind::Policy),
-            Self::Unprintable(_) => Some(RefusalKind::Claim),
+            Self::UnfitClaim(_) => Some(RefusalKind::Claim),
             Self::TooLarge(_) => Some(RefusalKind::TooLarge),
             Self::RefusedBefore(refusal) => Some(refusal.kind),
             // Later than the exchange.
@@ -263,7 +263,7 @@ impl Problem {
             | Self::RefusedByProvider { .. }
             | Self::Issuer
             | Self::NotAllowed(_)
-            | Self::Unprintable(_)
+            | Self::UnfitClaim(_)
             | Self::TooLarge(_)
             | Self::AlreadyFailed
             | Self::NotReady(_)

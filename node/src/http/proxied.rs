@@ -141,14 +141,18 @@ fn refuse(request: &HttpRequest, worker: &Worker, endpoint: Endpoint, reason: De
         | DenyReason::QueryEmailDomain
         | DenyReason::Credentials
         | DenyReason::UnreadableConstraint(_) => respond::text(StatusCode::FORBIDDEN, "Forbidden\n"),
+        DenyReason::UnfitClaim(claim) => refuse_with_page(request, worker, endpoint, &claim.into()),
         DenyReason::NoEmail | DenyReason::Email { .. } | DenyReason::Group { .. } => {
-            if worker.service.site.config().force_json_errors {
-                return respond::json_error(StatusCode::FORBIDDEN);
-            }
-            let target = own_target(request, worker, endpoint);
-            respond::problem_page(worker, &Problem::NotAllowed(reason), target.as_str())
+            refuse_with_page(request, worker, endpoint, &Problem::NotAllowed(reason))
         }
     }
+}
+
+fn refuse_with_page(request: &HttpRequest, worker: &Worker, endpoint: Endpoint, problem: &Problem) -> HttpResponse {
+    if worker.service.site.config().force_json_errors {
+        return respond::json_error(StatusCode::FORBIDDEN);
+    }
+    respond::problem_page(worker, problem, own_target(request, worker, endpoint).as_str())
 }
 
 /// Where "go back" leads: to the page that was asked for.

@@ -2,6 +2,7 @@
 //! whoever the code names.
 
 mod advisories;
+mod as_it_is;
 mod credentials;
 mod gateway_kinds;
 mod gateways;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::constraints::UnreadableConstraint;
+use crate::header_value::UnfitClaim;
 
 /// The rule that refused. Its text names rules and options, never a person, a group or a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +33,13 @@ pub enum DenyReason {
     Credentials,
     /// A constraint in the query is empty or cannot be read: nobody passes.
     UnreadableConstraint(UnreadableConstraint),
+    /// Headers cannot say who it is as it is.
+    UnfitClaim(UnfitClaim),
 }
 
 impl DenyReason {
     /// Every [`Self::code`].
-    pub const CODES: [&'static str; 8] = [
+    pub const CODES: [&'static str; 9] = [
         "no_email",
         "email",
         "group",
@@ -45,6 +48,7 @@ impl DenyReason {
         "query_email_domain",
         "credentials",
         "unreadable_constraint",
+        "unfit_claim",
     ];
 
     /// A short stable name, for metrics and structured logs.
@@ -58,6 +62,7 @@ impl DenyReason {
             Self::QueryEmailDomain => "query_email_domain",
             Self::Credentials => "credentials",
             Self::UnreadableConstraint(_) => "unreadable_constraint",
+            Self::UnfitClaim(_) => "unfit_claim",
         }
     }
 }
@@ -89,6 +94,7 @@ impl fmt::Display for DenyReason {
                 "the Authorization header holds no token that is accepted, and bearer_token_login_fallback is off",
             ),
             Self::UnreadableConstraint(constraint) => write!(f, "{constraint}"),
+            Self::UnfitClaim(claim) => write!(f, "{claim}"),
         }
     }
 }

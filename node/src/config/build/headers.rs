@@ -1,19 +1,36 @@
 //! Headers on answers and upstream requests: what the options mean as rules.
 
+use conclave_proto::header_value::Unfitting;
+
 use super::{Findings, Settings};
 use crate::config::Secret;
 use crate::config::headers::{Claim, ClientCopies, HeaderConfig, HeaderRule};
 
-/// What answers and upstream requests carry.
-pub(super) fn headers(settings: &Settings) -> HeaderConfig {
+/// What answers and upstream requests carry; `hands_on` says whether there are any of these.
+pub(super) fn headers(settings: &Settings, hands_on: bool, findings: &mut Findings) -> Option<HeaderConfig> {
+    let unfitting = unfitting(settings, findings)?;
     if let Some(structured) = settings.structured() {
-        return structured.headers.clone();
+        return Some(HeaderConfig { unfitting, hands_on, ..structured.headers.clone() });
     }
-    HeaderConfig {
+    Some(HeaderConfig {
         answers: answers(settings),
         requests: requests(settings),
         prefer_email_to_user: settings.flag("prefer_email_to_user"),
+        unfitting,
+        hands_on,
+    })
+}
+
+/// What becomes of values that cannot stand in a header as they are.
+fn unfitting(settings: &Settings, findings: &mut Findings) -> Option<Unfitting> {
+    let option = "list_separator_in_values";
+    let unfitting = findings.take(option, Unfitting::parse(settings.text(option)))?;
+    if unfitting == Unfitting::AsOauth2Proxy {
+        let text = "as-oauth2-proxy: a group with a comma counts as two at applications, and line breaks and blanks at \
+                    the ends of names go, so that two people can have one name there; omit is the safe setting";
+        findings.warning(option, text);
     }
+    Some(unfitting)
 }
 
 fn answers(settings: &Settings) -> Vec<HeaderRule> {

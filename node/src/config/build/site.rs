@@ -6,6 +6,7 @@ use std::sync::Arc;
 use conclave_proto::id::SiteId;
 use conclave_proto::policy::{AuthenticatedEmails, EmailDomains, InvalidRule, OpeningRules, Pattern, Policy};
 use conclave_proto::redirect::AllowedHosts;
+use conclave_proto::upstream::Upstreams;
 
 use super::{Findings, Settings, cookies, credentials, headers, provider, sign_in, upstreams};
 use crate::config::{BearerConfig, SiteConfig};
@@ -23,6 +24,8 @@ pub(super) fn site(settings: &Settings, bearer: Option<BearerConfig>, findings: 
     let backend_logout_url = provider::url_option("backend_logout_url", settings, findings);
     let upstreams = upstreams::upstreams(settings, findings);
     let logo = sign_in::logo(settings, findings);
+    let hands_on = upstreams.as_ref().is_some_and(Upstreams::hands_on);
+    let headers = headers::headers(settings, hands_on, findings);
     Some(SiteConfig {
         id: SiteId::default(),
         provider: provider::id(settings),
@@ -36,7 +39,7 @@ pub(super) fn site(settings: &Settings, bearer: Option<BearerConfig>, findings: 
         api_routes: api_routes?,
         redirect_url,
         relative_redirect_url: settings.flag("relative_redirect_url"),
-        headers: headers::headers(settings),
+        headers: headers?,
         skip_provider_button: settings.flag("skip_provider_button"),
         force_json_errors: settings.flag("force_json_errors"),
         encode_state: settings.flag("encode_state"),

@@ -36,6 +36,14 @@ pub(super) const ROWS: &[Opt] = &[
         .help("Heartbeat and election times: lan, or wide-area for round trips of up to 600 ms"),
     Opt::conclave("drain_delay", "drain-delay", Duration, "10s")
         .help("How long to go on accepting after going unready, before stopping"),
+    Opt::conclave("list_separator_in_values", "list-separator-in-values", Text, "omit").help(
+        "What becomes of a group, or another claim's value, that cannot stand in a header as it is: a comma in a value \
+         of a list, control characters, blanks at its ends, an empty value of a list. omit: the header lacks it, which \
+         the log and conclave_claim_values_left_out_total say. encode: its offending bytes, and each %, as %XX; \
+         applications have to decode every value. refuse: the login is refused. as-oauth2-proxy: commas stay, line \
+         breaks become blanks, blanks at the ends go, of user, e-mail and preferred user name too. With the others \
+         these three reach applications as they are, or the login is refused",
+    ),
     Opt::conclave("auth_ok_status", "auth-ok-status", Int, "202")
         .help("Status of an allowed check on the auth endpoint: 202, or 200 for gateways that need it"),
     Opt::conclave("deployment_notices", "deployment-notices", Text, "").help(

@@ -25,7 +25,7 @@ use crate::oidc::{
     TokenIssuer,
 };
 
-/// Vouches for whoever the code names; `pad:N` makes a session of N random-looking bytes.
+/// Vouches for whoever the code names, or for what it claims as JSON; `pad:N` makes a session of N random-looking bytes.
 #[derive(Default)]
 pub struct FakeProvider {
     id: ProviderId,
@@ -47,6 +47,10 @@ impl TokenIssuer for FakeProvider {
             Some("good") => Ok(TokenClaims {
                 identity: Identity { user: "robot".to_owned(), email: "robot".to_owned(), ..Identity::default() },
                 additional: further_claims(),
+            }),
+            Some("odd") => Ok(TokenClaims {
+                identity: Identity { user: "robot\r\n".to_owned(), email: "robot".to_owned(), ..Identity::default() },
+                additional: Vec::new(),
             }),
             Some("new") => Err(BearerError::NotReady),
             Some(_) | None => Err(BearerError::Issuer),
@@ -106,6 +110,9 @@ impl Provider for FakeProvider {
         if code == "down" {
             return Err(ExchangeError::Deadline);
         }
+        if let Ok(identity) = serde_json::from_str::<Odd>(code) {
+            return Ok(identity.claims());
+        }
         let user = code.split(':').next().unwrap_or(code).to_owned();
         let pad = code.split(':').nth(1).and_then(|bytes| bytes.parse().ok()).unwrap_or(0);
         Ok(SessionClaims {
@@ -125,6 +132,45 @@ impl Provider for FakeProvider {
             token_expires_at: None,
             additional: further_claims(),
         })
+    }
+}
+
+/// A code that says itself what the provider claims.
+#[derive(serde::Deserialize)]
+#[serde(default)]
+struct Odd {
+    sub: String,
+    email: String,
+    preferred_username: String,
+    groups: Vec<String>,
+}
+
+impl Default for Odd {
+    fn default() -> Self {
+        let email = "alice@example.test".to_owned();
+        Self { sub: "alice".to_owned(), email, preferred_username: String::new(), groups: Vec::new() }
+    }
+}
+
+impl Odd {
+    fn claims(self) -> SessionClaims {
+        SessionClaims {
+            subject: self.sub.clone(),
+            identity: Identity {
+                user: self.sub,
+                email: self.email,
+                groups: self.groups,
+                preferred_username: self.preferred_username,
+                groups_claimed: true,
+            },
+            sid: None,
+            issuer: "https://idp.test".to_owned(),
+            id_token: String::new(),
+            access_token: None,
+            refresh_token: None,
+            token_expires_at: None,
+            additional: Vec::new(),
+        }
     }
 }
 
