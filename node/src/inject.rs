@@ -78,7 +78,7 @@ pub struct Made {
 /// Values of a claim that headers lack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Which one, by its name in the token.
+    /// Which one, by its standard name.
     pub claim: String,
     /// How many of its values.
     pub values: u64,

@@ -95,7 +95,7 @@ pub enum Unfit {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the claim {claim} cannot reach applications as it is: it {why}")]
 pub struct UnfitClaim {
-    /// Which one, by its name in the token.
+    /// Which one, by its standard name.
     pub claim: String,
     /// What is wrong with its value.
     pub why: Unfit,

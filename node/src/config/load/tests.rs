@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use conclave_proto::forwarded::Gateway;
+use conclave_proto::header_value::Unfitting;
 use conclave_proto::time::Ttl;
 use proptest::prelude::*;
 
@@ -394,6 +395,19 @@ fn the_gateways_listener_has_the_certificate_of_the_service() {
     assert_eq!(speaks_tls("unix:///run/auth.sock", &tls), Some(false));
     assert!(bad(&["--auth-address=https://0.0.0.0:4183"]).contains("`auth_address`: says https"));
     assert!(bad(&["--auth-address=4183"]).contains("`auth_address`"));
+}
+
+#[test]
+fn values_that_no_list_can_hold_are_left_out_unless_the_option_says_otherwise() {
+    let headers = |more: &[&str]| good(more).sites[0].headers.clone();
+    assert_eq!(headers(&[]).unfitting, Unfitting::LeftOut);
+    assert_eq!(headers(&["--list-separator-in-values=encode"]).unfitting, Unfitting::Encoded);
+    assert!(bad(&["--list-separator-in-values=drop"]).contains("list_separator_in_values"));
+    let old = good(&["--list-separator-in-values=as-oauth2-proxy"]);
+    let warned = |notice: &Notice| notice.option == "list_separator_in_values" && notice.level == NoticeLevel::Warning;
+    assert!(old.notices.iter().any(warned), "two people can have one name: {:?}", old.notices);
+    assert!(!headers(&["--upstream=static://202"]).hands_on, "no request goes anywhere");
+    assert!(headers(&["--upstream=http://app.test/"]).hands_on);
 }
 
 #[test]
