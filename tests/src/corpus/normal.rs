@@ -93,6 +93,7 @@ impl Places {
             }
         }
         if let Some(Value::String(token)) = headers.get_mut("x-auth-request-access-token")
+            && !token.is_empty()
             && !token.starts_with('<')
         {
             *token = "<access token>".to_owned();
