@@ -34,7 +34,7 @@ rm "$out/layer.tar"
 config=$(blob <<EOF
 {"created": "$created", "architecture": "$arch", "os": "linux",
  "config": {"User": "2000:2000", "Entrypoint": ["/bin/conclave"], "Volumes": {"/var/lib/conclave": {}},
-  "ExposedPorts": {"4180/tcp": {}, "4181/tcp": {}, "44180/tcp": {}},
+  "ExposedPorts": {"4180/tcp": {}, "4181/tcp": {}, "4183/tcp": {}, "44180/tcp": {}},
   "Labels": {"org.opencontainers.image.title": "conclave", "org.opencontainers.image.licenses": "Apache-2.0"}},
  "rootfs": {"type": "layers", "diff_ids": ["sha256:$diff_id"]},
  "history": [{"created": "$created", "created_by": "deploy/image.sh"}]}

@@ -63,7 +63,7 @@ pub fn flags(http: u16, admin: u16, name: &str, data: &Path, secret: &str) -> Ve
         "--email-domain=*".to_owned(),
         "--set-xauthrequest=true".to_owned(),
         "--reverse-proxy=true".to_owned(),
-        "--gateway=nginx".to_owned(),
+        "--gateway=ingress-nginx".to_owned(),
         "--log-level=error".to_owned(),
     ];
     flags.to_vec()

@@ -126,6 +126,8 @@ pub struct Node {
     pub service: Arc<Service>,
     /// Where the service listens.
     pub public_addresses: Vec<SocketAddr>,
+    /// Where gateways alone reach it; none where that listener is off or on a Unix socket.
+    pub auth_address: Option<SocketAddr>,
     /// Where peers reach it; none in a cluster of one.
     pub peer_address: Option<SocketAddr>,
     /// Where operators reach it.
@@ -143,7 +145,7 @@ struct Servers {
 
 impl Node {
     /// Starts everything, in this order: store, peer listener, consensus, operators' listeners,
-    /// provider, actors, and at last the service's own listener. Needs a running actix system.
+    /// provider, actors, and at last the service's own listeners. Needs a running actix system.
     pub async fn start(config: Config, sources: Sources) -> Result<Self, ServeError> {
         let config = Arc::new(config);
         say_notices(&config);
@@ -194,6 +196,10 @@ impl Node {
         if config.cluster.peers.is_empty() {
             wait_for_itself(&service).await;
         }
+        let auth_address = listeners::gateways(&service, &certificates, &mut front)?;
+        if let Some(address) = auth_address {
+            info!(%address, "serving the auth endpoint to gateways");
+        }
         let public_addresses = listeners::public(&service, &certificates, &mut front)?;
         for address in &public_addresses {
             info!(%address, "serving");
@@ -201,6 +207,7 @@ impl Node {
         Ok(Self {
             service,
             public_addresses,
+            auth_address,
             peer_address,
             admin_address: admin_address.flatten(),
             servers: Servers { front, peer },
@@ -241,9 +248,12 @@ impl Node {
 
 fn say_notices(config: &Config) {
     for notice in &config.notices {
-        match notice.level {
-            NoticeLevel::Info => info!("{notice}"),
-            NoticeLevel::Warning => warn!("{notice}"),
+        // Lines to copy come one a line, as the configuration that they are for has them.
+        for line in notice.to_string().lines() {
+            match notice.level {
+                NoticeLevel::Info => info!("{line}"),
+                NoticeLevel::Warning | NoticeLevel::WithoutEffect => warn!("{line}"),
+            }
         }
     }
     if let DataDir::Temporary { wanted, why, .. } = &config.cluster.data_dir {

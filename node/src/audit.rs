@@ -2,7 +2,7 @@
 //! code or state.
 
 use actix_web::HttpRequest;
-use conclave_proto::forwarded::{Endpoint, original_request};
+use conclave_proto::forwarded::{Doubt, Endpoint, original_request};
 use conclave_proto::policy::DenyReason;
 use conclave_proto::session::Identity;
 use tracing::{debug, info, warn};
@@ -47,12 +47,15 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Reads it from a request. Names a gateway whose headers are not the configured ones, once.
+    /// Reads it from a request. Where rules open, the check itself has named a gateway that is not the configured
+    /// one; where none does, it is named here, since hosts and addresses in the log come from its headers too.
     pub fn of(request: &HttpRequest, service: &Service, endpoint: Endpoint) -> Self {
         let headers = Headers(request.headers());
         let found = original_request(service.gateway(), &peer(request), endpoint, own(request), &headers);
-        if let Some(notice) = found.notice {
-            service.notice_once(&notice);
+        let source = peer(request);
+        let foreign = found.notice.filter(|notice| matches!(notice.doubt, Doubt::Foreign(_)));
+        if let Some(notice) = foreign.filter(|_| !service.site.config().policy.opening.any()) {
+            service.gateways.doubt(source, &notice, &service.metrics);
         }
         let original = found.request;
         let mut client = String::new();

@@ -79,6 +79,8 @@ pub struct Config {
 pub struct HttpConfig {
     /// Where to listen; `None` = no plain listener (`http_address` empty or `-`).
     pub address: Option<ListenAddress>,
+    /// Where gateways alone ask (`auth_address`); `None` = off.
+    pub gateways: Option<GatewaysConfig>,
     /// Set where certificate and key are given. Beside `tls_cert_file` there is no plain listener.
     pub tls: Option<TlsConfig>,
     /// 308 to https for requests that came without it.
@@ -87,6 +89,15 @@ pub struct HttpConfig {
     pub request_id_header: Option<HeaderName>,
     /// Whether `;` separates query parameters.
     pub allow_query_semicolons: bool,
+}
+
+/// The listener for gateways alone.
+#[derive(Clone, Debug)]
+pub struct GatewaysConfig {
+    /// Where to listen.
+    pub address: ListenAddress,
+    /// Whether it speaks TLS, with the settings of [`HttpConfig::tls`], which is then set.
+    pub tls: bool,
 }
 
 /// The HTTPS listener.
@@ -531,6 +542,8 @@ pub enum NoticeLevel {
     Info,
     /// Something to look at.
     Warning,
+    /// The option changes nothing, as another one is set.
+    WithoutEffect,
 }
 
 impl fmt::Display for Notice {

@@ -13,7 +13,7 @@ use actix_web::guard::{self, GuardContext};
 use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
-use conclave_proto::forwarded::{GatewayConfig, GatewayNotice};
+use conclave_proto::forwarded::{Arrival, GatewayConfig};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::policy::{AuthenticatedEmails, Policy};
 use conclave_proto::time::{Clock, Entropy};
@@ -35,6 +35,7 @@ pub mod callback;
 pub mod chain;
 pub mod check;
 pub mod extract;
+mod gateway_watch;
 pub mod health;
 mod latest;
 mod local_sign_in;
@@ -60,6 +61,7 @@ pub mod userinfo;
 
 use backend_logout::BackendLogout;
 use chain::Bearer;
+use gateway_watch::GatewayWatch;
 use latest::Latest;
 use problem::Problem;
 use request_log::RequestLog;
@@ -106,8 +108,10 @@ pub struct Service {
     pub(crate) request_log: Option<RequestLog>,
     /// Where log lines go.
     pub lines: Lines,
+    /// What checks have shown about the gateways.
+    pub(crate) gateways: GatewayWatch,
     draining: AtomicBool,
-    notice_given: AtomicBool,
+    withheld_said: AtomicBool,
 }
 
 /// What [`Service::new`] is made of.
@@ -145,6 +149,7 @@ impl Service {
         let local = parts.site.config().local.clone().map(LocalDoor::new);
         Self {
             request_log: RequestLog::of(&parts.config, &parts.lines),
+            gateways: GatewayWatch::new(Arc::clone(&parts.clock)),
             lines: parts.lines,
             config: parts.config,
             site: parts.site,
@@ -160,7 +165,7 @@ impl Service {
             policy: watch::Sender::new(policy),
             runtime: parts.runtime,
             draining: AtomicBool::new(false),
-            notice_given: AtomicBool::new(false),
+            withheld_said: AtomicBool::new(false),
         }
     }
 
@@ -230,6 +235,7 @@ impl Service {
             opened_bytes: self.opened.bytes(),
             provider: self.provider.id(),
             provider_ready: self.provider.ready(),
+            closed_gateways: self.gateways.closed().len(),
             disk_free: disk.ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         });
     }
@@ -240,11 +246,17 @@ impl Service {
         Problem::NotReady(if reasons.is_empty() { "it has just started".to_owned() } else { reasons.join("; ") })
     }
 
-    /// Says once that a trusted proxy sends another kind's headers.
-    pub fn notice_once(&self, notice: &GatewayNotice) {
-        if !self.notice_given.swap(true, Ordering::Relaxed) {
-            tracing::warn!("{notice}");
+    /// Says once that an answer on the public port left secrets out, which a gateway that asks there misses.
+    pub fn notice_withheld(&self) {
+        if self.withheld_said.load(Ordering::Relaxed) || self.withheld_said.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let names: Vec<&str> = self.site.headers().secret_answers().map(|rule| rule.name.as_str()).collect();
+        tracing::warn!(
+            headers = names.join(", "),
+            "an answer on the public port left out the secrets of these headers: only auth_address tells them; \
+             a gateway that needs them has to ask there"
+        );
     }
 
     /// Where work goes on that must not end with its request, or would hold up a worker.
@@ -274,15 +286,16 @@ pub struct Worker {
     reader: Option<SessionReader>,
     keys: Latest<Option<Arc<Keyring>>>,
     policy: Latest<Arc<Policy>>,
+    arrival: Arrival,
 }
 
 impl Worker {
-    /// The view of one worker thread.
-    pub fn new(service: Arc<Service>) -> Self {
+    /// The view of one worker thread of a listener.
+    pub fn new(service: Arc<Service>, arrival: Arrival) -> Self {
         let reader = service.store().map(ReplicatedStore::reader);
         let keys = service.store().map_or_else(|| Latest::fixed(None), |store| Latest::of(store.keyring()));
         let policy = Latest::of(service.policy.subscribe());
-        Self { service, reader, keys, policy }
+        Self { service, reader, keys, policy, arrival }
     }
 
     /// Reads sessions; none without a store.
@@ -293,6 +306,11 @@ impl Worker {
     /// The keys. The guard must not live across an await.
     pub fn keyring(&self) -> Ref<'_, Option<Arc<Keyring>>> {
         self.keys.get()
+    }
+
+    /// Whose requests come in at this worker's listener.
+    pub const fn arrival(&self) -> Arrival {
+        self.arrival
     }
 
     /// Who may come in. The guard must not live across an await.
@@ -320,11 +338,30 @@ impl Listener {
     }
 }
 
+/// What a listener serves, and so to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// Every path, to browsers and gateways alike.
+    All(Listener),
+    /// The check alone, to gateways: browsers are not led there.
+    Check,
+}
+
+impl Serves {
+    /// Whose requests come in there.
+    pub const fn arrival(self) -> Arrival {
+        match self {
+            Self::All(_) => Arrival::Shared,
+            Self::Check => Arrival::GatewaysOnly,
+        }
+    }
+}
+
 /// The service's own application: every request is counted, and logged where that is wanted. Called
 /// once per worker thread of each listener.
 pub fn app(
     service: &Arc<Service>,
-    listener: Listener,
+    serves: Serves,
 ) -> App<
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>
     + use<>,
@@ -344,17 +381,30 @@ pub fn app(
                 Ok(response)
             }
         })
-        .configure(|config| configure(config, service, listener))
+        .configure(|config| configure(config, service, serves))
 }
 
-/// Lays the service's paths.
-fn configure(config: &mut ServiceConfig, service: &Arc<Service>, listener: Listener) {
-    let prefix = service.site.prefix();
-    let under = |name: &str| at(&format!("{prefix}/{name}"));
+/// Lays the check first, before `force_https`: it is answered whatever it came by, or every site would break.
+fn configure(config: &mut ServiceConfig, service: &Arc<Service>, serves: Serves) {
+    let arrival = serves.arrival();
     config
-        .app_data(web::Data::new(Worker::new(Arc::clone(service))))
-        // Before `force_https`: a check is answered whatever it came by, or every site would break.
-        .service(under("auth").to(auth::auth));
+        .app_data(web::Data::new(Worker::new(Arc::clone(service), arrival)))
+        .app_data(arrival)
+        .service(under(service, "auth").to(auth::auth));
+    match serves {
+        Serves::All(listener) => lay_pages(config, service, listener),
+        Serves::Check => drop(config.default_service(web::to(auth::nothing_else))),
+    }
+}
+
+/// A path below the prefix.
+fn under(service: &Service, name: &str) -> Resource {
+    at(&format!("{}/{name}", service.site.prefix()))
+}
+
+/// Lays the service's other paths.
+fn lay_pages(config: &mut ServiceConfig, service: &Arc<Service>, listener: Listener) {
+    let under = |name: &str| under(service, name);
     if service.config.http.force_https {
         let service = Arc::clone(service);
         let in_the_clear =

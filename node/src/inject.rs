@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use conclave_proto::forwarded::Arrival;
 use conclave_proto::session::SessionBody;
 use thiserror::Error;
 
@@ -28,9 +29,61 @@ pub struct Unprintable {
 /// Headers with their values, in the order of the rules.
 pub type InjectedHeaders = Vec<(HeaderName, HeaderValue)>;
 
-/// Builds what an allowed answer says about a session. Empty claims give no header.
-pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<InjectedHeaders, Unprintable> {
-    let mut headers = injected(&settings.answers, Some(body))?;
+/// What allowed answers say about one session. The operator's secrets are in one of its two forms alone, and the
+/// listener chooses the form: no handler can hand a secret to a browser.
+#[derive(Clone, Debug)]
+pub struct AnswerHeaders {
+    /// Without any secret.
+    public: InjectedHeaders,
+    /// With them; none where no rule has a secret.
+    whole: Option<InjectedHeaders>,
+}
+
+impl AnswerHeaders {
+    /// Those that go out at a listener.
+    pub fn at(&self, arrival: Arrival) -> &InjectedHeaders {
+        match (arrival, &self.whole) {
+            (Arrival::GatewaysOnly, Some(whole)) => whole,
+            (Arrival::GatewaysOnly, None) | (Arrival::Shared, _) => &self.public,
+        }
+    }
+
+    /// Whether a secret is left out there.
+    pub const fn withheld_at(&self, arrival: Arrival) -> bool {
+        matches!(arrival, Arrival::Shared) && self.whole.is_some()
+    }
+
+    /// Bytes that the longest answer takes in a response head.
+    pub fn head_bytes(&self) -> usize {
+        head_bytes(self.at(Arrival::GatewaysOnly))
+    }
+
+    /// Bytes of memory: values that both forms have are shared, and counted twice all the same.
+    pub fn weight(&self) -> usize {
+        head_bytes(&self.public) + self.whole.as_ref().map_or(0, head_bytes)
+    }
+}
+
+/// Whether rules tell secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Secrets {
+    Told,
+    Withheld,
+}
+
+/// Builds what an allowed answer says about a session.
+pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<AnswerHeaders, Unprintable> {
+    let build = |secrets| with_gap_auth(injected(&settings.answers, Some(body), secrets)?, body);
+    let whole = settings.secret_answers().next().map(|_| build(Secrets::Told)).transpose()?;
+    Ok(AnswerHeaders { public: build(Secrets::Withheld)?, whole })
+}
+
+/// What stands on an allowed answer where no session is needed and none is there: never a secret.
+pub fn headers_of_nobody(settings: &HeaderConfig) -> Result<InjectedHeaders, Unprintable> {
+    injected(&settings.answers, None, Secrets::Withheld)
+}
+
+fn with_gap_auth(mut headers: InjectedHeaders, body: &SessionBody) -> Result<InjectedHeaders, Unprintable> {
     let identity = &body.identity;
     let who = if identity.email.is_empty() { &identity.user } else { &identity.email };
     let who = on_one_line(who);
@@ -41,12 +94,19 @@ pub fn answer_headers(settings: &HeaderConfig, body: &SessionBody) -> Result<Inj
     Ok(headers)
 }
 
-/// What the rules make of a session; of none, what stands in them by itself.
-pub fn injected(rules: &[HeaderRule], body: Option<&SessionBody>) -> Result<InjectedHeaders, Unprintable> {
+/// What the rules make of a session, or of none. A rule without a value gives an empty header, since a gateway that
+/// copies named headers may leave a client's own in place where the answer has none. Only `Authorization` is left out
+/// where there is no session: there it is an API client's own credential.
+fn injected(
+    rules: &[HeaderRule],
+    body: Option<&SessionBody>,
+    secrets: Secrets,
+) -> Result<InjectedHeaders, Unprintable> {
     let mut headers = InjectedHeaders::new();
     for rule in rules {
         let mut joined = String::new();
-        for source in &rule.values {
+        let told = |source: &&ValueSource| secrets == Secrets::Told || !source.is_secret();
+        for source in rule.values.iter().filter(told) {
             append(&mut joined, source, body)?;
         }
         // Both were tried when the configuration was read.
@@ -54,7 +114,10 @@ pub fn injected(rules: &[HeaderRule], body: Option<&SessionBody>) -> Result<Inje
         else {
             return Err(Unprintable { claim: rule.name.clone() });
         };
-        if !joined.is_empty() {
+        let spared = body.is_none() && name == AUTHORIZATION;
+        // A later rule of the same name takes an earlier one's place, but not with nothing.
+        let written = || headers.iter().any(|(other, _)| *other == name);
+        if !joined.is_empty() || !(spared || written()) {
             headers.push((name, value));
         }
     }
@@ -118,7 +181,7 @@ fn values_of<'b>(claim: &Claim, body: &'b SessionBody) -> Cow<'b, [String]> {
 }
 
 /// Bytes that these headers take in a response head.
-pub fn head_bytes(headers: &InjectedHeaders) -> usize {
+fn head_bytes(headers: &InjectedHeaders) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
@@ -159,7 +222,7 @@ mod tests {
     #[test]
     fn headers_follow_the_rules() {
         let bare = answer_headers(&HeaderConfig::default(), &body()).expect("printable");
-        assert_eq!(texts(&bare), pairs([("gap-auth", "u1@example.test")]));
+        assert_eq!(texts(bare.at(Arrival::Shared)), pairs([("gap-auth", "u1@example.test")]));
         let settings = HeaderConfig {
             answers: vec![
                 HeaderRule::of_claim("X-Auth-Request-User", Claim::User, ""),
@@ -173,22 +236,59 @@ mod tests {
         };
         let expected = pairs([
             ("x-auth-request-user", "u1"),
+            ("x-auth-request-preferred-username", ""),
             ("x-auth-request-groups", "a,b,größe"),
             ("x-dept", "of lab"),
+            ("x-none", ""),
             ("authorization", "Basic dTFAZXhhbXBsZS50ZXN0OnB3"),
             ("gap-auth", "u1@example.test"),
         ]);
-        assert_eq!(texts(&answer_headers(&settings, &body()).expect("printable")), expected);
+        let found = answer_headers(&settings, &body()).expect("printable");
+        assert_eq!(texts(found.at(Arrival::GatewaysOnly)), expected);
+        let withheld = |(name, value): (String, String)| {
+            let value = if name == "authorization" { String::new() } else { value };
+            (name, value)
+        };
+        let public: Vec<_> = expected.into_iter().map(withheld).collect();
+        assert_eq!(texts(found.at(Arrival::Shared)), public);
     }
 
     #[test]
-    fn several_sources_share_a_header_and_secrets_stand_alone() {
-        let mut rule = HeaderRule::of_claim("X-All", Claim::User, "");
-        rule.values.push(ValueSource::Secret(Secret::new("end".to_owned())));
-        let rules = [rule, HeaderRule::of_claim("X-User", Claim::User, "")];
-        let with = injected(&rules, Some(&body())).expect("printable");
-        assert_eq!(texts(&with), pairs([("x-all", "u1,end"), ("x-user", "u1")]));
-        assert_eq!(texts(&injected(&rules, None).expect("printable")), pairs([("x-all", "end")]));
+    fn several_sources_share_a_header_and_secrets_leave_it_where_they_may_not_go() {
+        let secret = || ValueSource::Secret(Secret::new("end".to_owned()));
+        let mut both = HeaderRule::of_claim("X-All", Claim::User, "");
+        both.values.push(secret());
+        let alone = HeaderRule { name: "X-Key".to_owned(), values: vec![secret()], ..both.clone() };
+        let answers = vec![both, alone, HeaderRule::of_claim("X-User", Claim::User, "")];
+        let settings = HeaderConfig { answers, ..HeaderConfig::default() };
+        let found = answer_headers(&settings, &body()).expect("printable");
+        let gap = ("gap-auth", "u1@example.test");
+        let whole = pairs([("x-all", "u1,end"), ("x-key", "end"), ("x-user", "u1"), gap]);
+        assert_eq!(texts(found.at(Arrival::GatewaysOnly)), whole);
+        let public = pairs([("x-all", "u1"), ("x-key", ""), ("x-user", "u1"), gap]);
+        assert_eq!(texts(found.at(Arrival::Shared)), public);
+        assert!(found.withheld_at(Arrival::Shared) && !found.withheld_at(Arrival::GatewaysOnly));
+        let nobody = pairs([("x-all", ""), ("x-key", ""), ("x-user", "")]);
+        assert_eq!(texts(&headers_of_nobody(&settings).expect("printable")), nobody);
+        assert_eq!(found.head_bytes(), head_bytes(found.at(Arrival::GatewaysOnly)));
+        assert!(found.weight() > found.head_bytes(), "both forms are in memory");
+    }
+
+    #[test]
+    fn p5_a_every_configured_header_stands_on_every_allowed_answer_and_takes_no_credentials_away() {
+        let rules = [
+            HeaderRule::of_claim("X-Groups", Claim::Groups, "of "),
+            HeaderRule::of_claim("Authorization", Claim::IdToken, "Bearer "),
+            HeaderRule::of_claim("X-User", Claim::User, ""),
+            HeaderRule::of_claim("x-user", Claim::PreferredUsername, ""),
+        ];
+        let nobody = injected(&rules, None, Secrets::Told).expect("printable");
+        assert_eq!(texts(&nobody), pairs([("x-groups", ""), ("x-user", "")]));
+        let mut body = body();
+        body.identity.groups.clear();
+        body.id_token.clear();
+        let somebody = injected(&rules, Some(&body), Secrets::Told).expect("printable");
+        assert_eq!(texts(&somebody), pairs([("x-groups", ""), ("authorization", ""), ("x-user", "u1")]));
     }
 
     #[test]
@@ -196,8 +296,9 @@ mod tests {
         let mut body = body();
         body.identity.groups = vec![" x\r\nX-Forged: 1\n".to_owned()];
         let rules = [HeaderRule::of_claim("X-Groups", Claim::Groups, "")];
-        assert_eq!(texts(&injected(&rules, Some(&body)).expect("printable")), pairs([("x-groups", "x  X-Forged: 1")]));
+        let injected = |body: &SessionBody| injected(&rules, Some(body), Secrets::Told);
+        assert_eq!(texts(&injected(&body).expect("printable")), pairs([("x-groups", "x  X-Forged: 1")]));
         body.identity.groups.push("x\0".to_owned());
-        assert_eq!(injected(&rules, Some(&body)), Err(Unprintable { claim: "groups".to_owned() }));
+        assert_eq!(injected(&body), Err(Unprintable { claim: "groups".to_owned() }));
     }
 }

@@ -69,6 +69,7 @@ pub struct Metrics {
     call_seconds: HistogramVec,
     failed_open: IntCounter,
     certificates: IntCounterVec,
+    doubtful: IntCounterVec,
     flush_seconds: Histogram,
     batch_commands: Histogram,
     batch_bytes: Histogram,
@@ -85,6 +86,8 @@ pub struct Seen<'s> {
     pub provider: &'s ProviderId,
     /// Whether logins can be begun with it.
     pub provider_ready: bool,
+    /// Gateways for whose checks no rule opens.
+    pub closed_gateways: usize,
     /// Bytes free below the data directory, if that can be told.
     pub disk_free: Option<u64>,
 }
@@ -95,6 +98,16 @@ fn denials(family: &Family) -> Vec<(&'static str, IntCounter)> {
     let denied = family.counters("conclave_auth_denied_total", help, &["reason"]);
     let codes = NoSession::CODES.iter().chain(&DenyReason::CODES).chain(&CannotKnow::CODES).chain(&["bad_input"]);
     codes.map(|code| (*code, denied.with_label_values(&[code]))).collect()
+}
+
+/// Both reasons, from the start on: an alert needs the zero.
+fn doubtful(family: &Family) -> IntCounterVec {
+    let help = "Checks that the configured kind of gateway does not send, for which no rule opened.";
+    let doubtful = family.counters("conclave_doubtful_checks_total", help, &["reason"]);
+    for reason in ["foreign_header", "missing_header"] {
+        doubtful.with_label_values(&[reason]);
+    }
+    doubtful
 }
 
 /// What is read from the store when somebody looks.
@@ -115,6 +128,7 @@ struct Gauges {
     provider_ready: IntGaugeVec,
     disk_free: IntGauge,
     nearly_full: IntGauge,
+    closed_gateways: IntGauge,
     clock_deviation: Gauge,
 }
 
@@ -168,6 +182,7 @@ impl Metrics {
             denied: denials(&family),
             lines_dropped: family.counter("conclave_log_lines_dropped_total", "Log lines lost, as whoever reads the log is too slow."),
             certificates: family.counters("conclave_tls_reloads_total", "Changed certificate files that were taken over (ok) or not (failed), by the option that names the certificate.", &["option", "result"]),
+            doubtful: doubtful(&family),
             gauges: Gauges::new(&family),
             described: family.described(),
             registry: family.registry,
@@ -195,6 +210,7 @@ impl Metrics {
         gauges.ready.set(seen.ready.into());
         gauges.opened.set(signed(seen.opened_bytes));
         gauges.provider_ready.with_label_values(&[seen.provider.as_str()]).set(seen.provider_ready.into());
+        gauges.closed_gateways.set(signed(seen.closed_gateways));
         gauges.disk_free.set(seen.disk_free.map_or(-1, signed));
     }
 
@@ -203,6 +219,11 @@ impl Metrics {
         if let Some((_, counter)) = self.denied.iter().find(|(name, _)| *name == reason) {
             counter.inc();
         }
+    }
+
+    /// Counts a check for which no rule opens, as the configured kind of gateway does not send such.
+    pub fn doubtful_check(&self, reason: &'static str) {
+        self.doubtful.with_label_values(&[reason]).inc();
     }
 
     /// Counts changed certificate files.
@@ -265,6 +286,10 @@ impl Gauges {
             disk_free: family.gauge("conclave_disk_free_bytes", "Bytes free on the disk of data_dir; -1 if unknown."),
             nearly_full: family
                 .gauge("conclave_storage_nearly_full", "1 while this replica's disk has no room for further sessions."),
+            closed_gateways: family.gauge(
+                "conclave_closed_gateways",
+                "Gateways for whose checks no rule opens on this replica: they sent one at auth_address without a header that the configured kind always sets.",
+            ),
             clock_deviation: family.float(
                 "conclave_clock_deviation_seconds",
                 "How far this replica's clock is ahead of the members' median; NaN if unknown.",

@@ -11,7 +11,7 @@ use conclave_proto::session::Identity;
 use conclave_proto::ticket::{Ticket, TicketSecret};
 use parking_lot::Mutex;
 
-use crate::inject::{InjectedHeaders, head_bytes};
+use crate::inject::AnswerHeaders;
 
 /// Most bytes of opened sessions kept: about 50 000 without tokens, 15 000 with.
 pub const MAX_OPENED_BYTES: usize = 64 * 1024 * 1024;
@@ -30,7 +30,7 @@ pub struct Opened {
     /// By whose word.
     pub voucher: Voucher,
     /// What an allowed answer carries.
-    pub headers: InjectedHeaders,
+    pub headers: AnswerHeaders,
     /// Further claims that the session's owner may ask for: name, and value as JSON.
     pub claims: Vec<(String, String)>,
 }
@@ -42,7 +42,7 @@ impl Opened {
         generation: Generation,
         identity: Identity,
         voucher: Voucher,
-        headers: InjectedHeaders,
+        headers: AnswerHeaders,
         claims: Vec<(String, String)>,
     ) -> Self {
         let opened = Self::for_one_request(identity, voucher, headers, claims);
@@ -53,14 +53,14 @@ impl Opened {
     pub fn for_one_request(
         identity: Identity,
         voucher: Voucher,
-        headers: InjectedHeaders,
+        headers: AnswerHeaders,
         claims: Vec<(String, String)>,
     ) -> Self {
         let texts = identity.user.len() + identity.email.len() + identity.preferred_username.len();
         let groups: usize = identity.groups.iter().map(|group| group.len() + size_of::<String>()).sum();
         let told: usize =
             claims.iter().map(|(name, value)| name.len() + value.len() + size_of::<(String, String)>()).sum();
-        let weight = ENTRY_OVERHEAD + texts + groups + head_bytes(&headers) + told;
+        let weight = ENTRY_OVERHEAD + texts + groups + headers.weight() + told;
         Self { ticket: None, weight, used: AtomicBool::new(false), identity, voucher, headers, claims }
     }
 
@@ -158,19 +158,29 @@ impl OpenedSessions {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
     use conclave_proto::id::Epoch;
+    use conclave_proto::session::SessionBody;
     use conclave_proto::time::Timestamp;
 
     use super::*;
+    use crate::config::HeaderConfig;
+    use crate::inject::answer_headers;
 
     fn ticket(seed: u8) -> Ticket {
         Ticket::mint([seed; 48], Epoch::new(1), Timestamp::ZERO)
     }
 
     fn opened(ticket: &Ticket) -> Arc<Opened> {
-        let name = HeaderName::from_static("x-auth-request-user");
-        let headers = vec![(name, HeaderValue::from_static("alice"))];
+        let body = SessionBody {
+            identity: Identity { email: "alice@example.test".to_owned(), ..Identity::default() },
+            issuer: String::new(),
+            id_token: String::new(),
+            access_token: String::new(),
+            refresh_token: String::new(),
+            token_expires_at: None,
+            additional_claims: Vec::new(),
+        };
+        let headers = answer_headers(&HeaderConfig::default(), &body).expect("printable");
         Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers, Vec::new()))
     }
 

@@ -2,6 +2,8 @@
 //! sets itself, from trusted addresses, and from nothing else.
 
 mod client;
+mod closed;
+mod doubt;
 mod gateway;
 mod headers;
 mod secure;
@@ -11,7 +13,9 @@ mod url;
 
 use std::net::IpAddr;
 
-pub use gateway::{Gateway, GatewayNotice, UnknownGateway};
+pub use closed::{CLOSED_FOR, ClosedSources, MAX_CLOSED};
+pub use doubt::{Doubt, GatewayNotice};
+pub use gateway::{Gateway, UnknownGateway};
 pub use headers::HeaderView;
 pub use secure::secure_url;
 pub use target::default_targets;
@@ -35,7 +39,7 @@ pub struct GatewayConfig {
 }
 
 /// The other end of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerAddress {
     /// A TCP peer.
     Ip(IpAddr),
@@ -56,9 +60,31 @@ pub enum Endpoint {
     Static,
 }
 
+impl Endpoint {
+    /// Whether a gateway may ask here about a request of somebody else's.
+    pub const fn asks(self) -> bool {
+        match self {
+            Self::Auth | Self::Static => true,
+            Self::Browser | Self::Proxied => false,
+        }
+    }
+}
+
+/// Whose requests a listener gets: what a missing header proves, and which values an answer may carry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// Browsers reach it as well as gateways: a visitor can send a check without any gateway's headers.
+    #[default]
+    Shared,
+    /// Only gateways reach it, and it answers nothing but the check.
+    GatewaysOnly,
+}
+
 /// The request as it came in.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnRequest<'r> {
+    /// At which kind of listener.
+    pub arrival: Arrival,
     /// Its method.
     pub method: &'r str,
     /// `https` on a TLS listener, otherwise `http`.
@@ -103,8 +129,9 @@ pub struct OpeningFacts<'r> {
 pub struct OpeningUri<'r> {
     /// Path and query; begins with one slash.
     pub text: &'r str,
-    /// It came in a header: some other server resolves it, by rules of its own, so that whatever
-    /// may be read in two ways matches nothing.
+    /// Another server resolves it, by rules of its own, so that whatever two servers may read
+    /// differently matches nothing: it came in a header, goes to an upstream, or arrived by a gateway,
+    /// some kinds of which ask with the original path instead of a header.
     pub reported: bool,
 }
 
@@ -113,7 +140,7 @@ pub struct OpeningUri<'r> {
 pub struct Extracted<'r> {
     /// What is known.
     pub request: OriginalRequest<'r>,
-    /// Headers of another kind of gateway came instead: to be named once in the log.
+    /// The check cannot be one of the configured kind of gateway: it opens nothing, and the log names it.
     pub notice: Option<GatewayNotice>,
 }
 
@@ -125,25 +152,52 @@ pub fn original_request<'r>(
     own: OwnRequest<'r>,
     headers: &'r dyn HeaderView,
 ) -> Extracted<'r> {
-    let trusted = config.trusted.contains(peer);
-    let source = Source {
-        headers,
-        believed: trusted && (config.reverse_proxy || config.gateway != Gateway::None),
-        opens: config.gateway != Gateway::None || config.trusted.explicit(),
-        set: config.gateway.headers(&config.real_client_ip_header),
-    };
+    let source = Source::of(config, peer, headers);
     let (client, opening_client) = source.client(config, peer);
     let mut request = match (config.gateway, endpoint) {
         (Gateway::None, _) => source.plain(endpoint, own),
         (_, Endpoint::Auth) => source.reported(None),
+        (Gateway::Envoy, Endpoint::Static) => source.composed(own),
         (_, Endpoint::Static) => source.reported(Some(own)),
         (_, Endpoint::Browser | Endpoint::Proxied) => source.visited(own),
     };
     request.client = client;
     request.opening.client = opening_client;
-    let asks = matches!(endpoint, Endpoint::Auth);
-    let notice = if asks && trusted { gateway::notice(config.gateway, headers) } else { None };
+    if let Some(uri) = &mut request.opening.uri {
+        uri.reported |= resolved_elsewhere(config, endpoint);
+    }
+    if !endpoint.asks() || !config.trusted.contains(peer) {
+        return Extracted { request, notice: None };
+    }
+    let doubt = doubt::find(config.gateway, own.arrival, headers);
+    if doubt.is_some() {
+        request.opening = closed_by_doubt(config.gateway, request.opening);
+    }
+    let notice = doubt.map(|doubt| GatewayNotice { configured: config.gateway, arrival: own.arrival, doubt });
     Extracted { request, notice }
+}
+
+/// Without a kind only the URI is taken from a header that a client could have written through that other gateway:
+/// the method is the check's own, and the address has a header of its own option.
+fn closed_by_doubt(gateway: Gateway, facts: OpeningFacts<'_>) -> OpeningFacts<'_> {
+    match gateway {
+        Gateway::None => OpeningFacts { uri: None, ..facts },
+        Gateway::IngressNginx
+        | Gateway::Nginx
+        | Gateway::Traefik
+        | Gateway::Caddy
+        | Gateway::Envoy
+        | Gateway::Haproxy => OpeningFacts::default(),
+    }
+}
+
+/// Whether a request's own path is another server's to resolve as well.
+fn resolved_elsewhere(config: &GatewayConfig, endpoint: Endpoint) -> bool {
+    match endpoint {
+        Endpoint::Auth | Endpoint::Proxied => true,
+        Endpoint::Static => config.reverse_proxy || config.gateway != Gateway::None,
+        Endpoint::Browser => false,
+    }
 }
 
 /// One request's headers and how far they count.
@@ -154,61 +208,98 @@ struct Source<'r, 'c> {
     set: HeaderSet<'c>,
 }
 
-impl<'r> Source<'r, '_> {
+/// A URL as headers report it.
+struct Reported<'r> {
+    scheme: Option<&'r str>,
+    host: Option<&'r str>,
+    uri: Single<'r>,
+}
+
+impl Reported<'_> {
+    /// No header counts.
+    const NOTHING: Self = Self { scheme: None, host: None, uri: Single::Absent };
+}
+
+impl<'r, 'c> Source<'r, 'c> {
+    fn of(config: &'c GatewayConfig, peer: &PeerAddress, headers: &'r dyn HeaderView) -> Self {
+        Self {
+            headers,
+            believed: config.trusted.contains(peer) && (config.reverse_proxy || config.gateway != Gateway::None),
+            opens: config.gateway != Gateway::None || config.trusted.explicit(),
+            set: config.gateway.headers(&config.real_client_ip_header),
+        }
+    }
+
+    fn header(&self, name: &str) -> Single<'r> {
+        if self.believed { single(self.headers, name) } else { Single::Absent }
+    }
+
+    /// The one reader of a reported URL: rules and return targets see the same.
+    fn url(&self) -> Reported<'r> {
+        match self.set.url {
+            UrlHeaders::Unknown => Reported::NOTHING,
+            UrlHeaders::Whole(name) => match self.header(name) {
+                Single::One(whole) => match split_url(whole) {
+                    Some(SplitUrl { scheme, host, uri }) => {
+                        Reported { scheme: Some(scheme), host: Some(host), uri: Single::One(uri) }
+                    }
+                    None => Reported { uri: Single::Unusable, ..Reported::NOTHING },
+                },
+                absent @ (Single::Absent | Single::Unusable) => Reported { uri: absent, ..Reported::NOTHING },
+            },
+            UrlHeaders::Parts { scheme, host, uri } => Reported {
+                scheme: self.header(scheme).one().and_then(url::scheme),
+                host: self.header(host).one(),
+                uri: self.header(uri),
+            },
+        }
+    }
+
     /// As oauth2-proxy reads it: each of the three headers for itself, the method never.
     fn plain(&self, endpoint: Endpoint, own: OwnRequest<'r>) -> OriginalRequest<'r> {
-        let header = |name| if self.believed { single(self.headers, name) } else { Single::Absent };
-        let scheme = header("x-forwarded-proto").one().and_then(url::scheme);
-        let host = header("x-forwarded-host").one();
-        let (uri, opening) = match endpoint {
-            Endpoint::Browser | Endpoint::Proxied => (Some(own.uri), own_uri(own)),
-            Endpoint::Auth => self.reported_uri(header("x-forwarded-uri")),
-            Endpoint::Static => match header("x-forwarded-uri") {
-                Single::Absent => (Some(own.uri), own_uri(own)),
-                given @ (Single::One(_) | Single::Unusable) => self.reported_uri(given),
-            },
+        let reported = self.url();
+        let (uri, opening) = match (endpoint, reported.uri) {
+            (Endpoint::Browser | Endpoint::Proxied, _) | (Endpoint::Static, Single::Absent) => {
+                (Some(own.uri), own_uri(own))
+            }
+            (Endpoint::Auth, given) | (Endpoint::Static, given @ (Single::One(_) | Single::Unusable)) => {
+                self.reported_uri(given)
+            }
         };
         OriginalRequest {
             method: Some(own.method),
-            scheme: Some(scheme.unwrap_or(own.scheme)),
-            host: Some(host.unwrap_or(own.host)),
+            scheme: Some(reported.scheme.unwrap_or(own.scheme)),
+            host: Some(reported.host.unwrap_or(own.host)),
             uri,
             client: None,
             opening: OpeningFacts { method: Some(own.method), uri: opening, client: None },
         }
     }
 
-    /// On a check, where the gateway's set says everything; `own` serves where the set is absent.
+    /// On a check, where the gateway's set says everything. Where the set is absent, `own` says where a browser is,
+    /// and nothing opens: the path that a gateway asks at is not the one that it asks about.
     fn reported(&self, own: Option<OwnRequest<'r>>) -> OriginalRequest<'r> {
-        let header = |name| if self.believed { single(self.headers, name) } else { Single::Absent };
-        let (scheme, host, given) = match self.set.url {
-            UrlHeaders::Unknown => (None, None, Single::Absent),
-            UrlHeaders::Whole(name) => match header(name) {
-                Single::One(whole) => match split_url(whole) {
-                    Some(split) => (Some(split.scheme), Some(split.host), Single::One(split.uri)),
-                    None => (None, None, Single::Unusable),
-                },
-                absent @ (Single::Absent | Single::Unusable) => (None, None, absent),
-            },
-            UrlHeaders::Parts { scheme, host, uri } => {
-                let scheme = header(scheme).one().and_then(url::scheme);
-                (scheme, header(host).one().filter(|host| url::is_host(host)), header(uri))
-            }
-        };
+        let Reported { scheme, host, uri: given } = self.url();
         if let (Some(own), Single::Absent) = (own, given) {
-            return self.visited(own);
+            return OriginalRequest { opening: OpeningFacts::default(), ..self.visited(own) };
         }
+        let host = host.filter(|host| url::is_host(host));
         let (uri, opening) = self.reported_uri(given);
-        let method = self.set.method.and_then(|name| header(name).one());
+        let method = self.set.method.and_then(|name| self.header(name).one());
         let opening = OpeningFacts { method, uri: opening, client: None };
         OriginalRequest { method, scheme, host, uri, client: None, opening }
+    }
+
+    /// A check whose request line the gateway composed of the original method, host and path.
+    fn composed(&self, own: OwnRequest<'r>) -> OriginalRequest<'r> {
+        let visited = self.visited(own);
+        if self.believed { visited } else { OriginalRequest { opening: OpeningFacts::default(), ..visited } }
     }
 
     /// A page of ours behind a gateway of a known kind: `Host` is the browser's, and the scheme is
     /// the one thing that only the gateway knows.
     fn visited(&self, own: OwnRequest<'r>) -> OriginalRequest<'r> {
-        let header = if self.believed { single(self.headers, "x-forwarded-proto") } else { Single::Absent };
-        let scheme = header.one().and_then(url::scheme);
+        let scheme = self.header("x-forwarded-proto").one().and_then(url::scheme);
         OriginalRequest {
             method: Some(own.method),
             scheme: Some(scheme.unwrap_or(own.scheme)),
@@ -234,7 +325,7 @@ impl<'r> Source<'r, '_> {
             return (address, address);
         }
         let told = self.set.address.and_then(|name| client::address(self.headers, name, &config.trusted));
-        (told, told.filter(|_| self.opens))
+        (told, told.filter(|_| self.opens && self.set.address_opens))
     }
 }
 

@@ -49,6 +49,9 @@ pub const LOGIN_ENTROPY: usize = AttemptId::LEN + 3 * RANDOM_LEN;
 /// Longest cookie value in characters.
 pub const MAX_LOGIN_COOKIE: usize = (HEAD_LEN + FIXED_LEN + 2 * MAX_NAME_LEN + MAX_TARGET + TAG_LEN).div_ceil(3) * 4;
 
+/// Longest time from the start of a login to its callback.
+pub const LONGEST_LOGIN: Ttl = Ttl::from_secs(15 * 60);
+
 /// How far ahead of ours the clock of the replica that began the attempt may be.
 const CLOCK_TOLERANCE: Ttl = Ttl::from_secs(300);
 

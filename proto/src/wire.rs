@@ -4,6 +4,7 @@
 //! beforehand; a limit is checked before anything is allocated, and left-over bytes are refused.
 //! The encoding is positional: structs and enums only ever grow at their end, under a new version.
 
+mod claim;
 mod frame;
 #[cfg(test)]
 pub(crate) mod golden;
@@ -14,13 +15,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub use claim::{AttemptOutcome, ClaimAnswer, ClaimEnd, ClaimQuestion, LoginRefusal, MAX_REFUSAL_CAUSE, RefusalKind};
 pub use frame::{
     Answer, AnswerBytes, FRAME_VERSION, Frame, FrameHead, FrameKind, MAX_ANSWER, MAX_FRAME, MAX_HEAD, MAX_PAYLOAD,
     PeerRefusal, Recipient,
 };
 pub use peer::{
-    ClaimAnswer, ClaimEnd, ClaimQuestion, DiskRoom, FindSession, Forward, Forwarded, FoundSession, Hello,
-    MAX_FORWARDED_PATIENCE, Ping, ReadIndexAnswer, ReadIndexQuestion, Written, peers_hash,
+    DiskRoom, FindSession, Forward, Forwarded, FoundSession, Hello, MAX_FORWARDED_PATIENCE, Ping, ReadIndexAnswer,
+    ReadIndexQuestion, Written, peers_hash,
 };
 
 /// Largest row of any tree in bytes. The store writes a leaf of rows as one page, and a page over a

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use conclave_proto::forwarded::{
-    Endpoint, Gateway, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, TrustedProxies,
+    Arrival, Endpoint, Gateway, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, TrustedProxies,
     original_request,
 };
 use conclave_proto::id::{ClusterId, Epoch, ProviderId, SiteId};
@@ -20,7 +20,8 @@ use conclave_proto::time::{Timestamp, Ttl};
 
 const PROXY: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const STRANGER: PeerAddress = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
-const OWN: OwnRequest<'static> = OwnRequest { method: "GET", scheme: "http", host: "auth.svc", uri: "/oauth2/auth" };
+const OWN: OwnRequest<'static> =
+    OwnRequest { arrival: Arrival::Shared, method: "GET", scheme: "http", host: "auth.svc", uri: "/oauth2/auth" };
 const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 
 struct Headers<'h>(&'h [(&'h str, &'h str)]);
@@ -138,6 +139,9 @@ fn s_06_ghsa_7rh7_c77v_6434_cve_2025_54576_a_query_is_no_path() {
     {
         assert!(!path_opens(pattern, uri), "{uri}");
     }
+    for query in ["a;b", "next=%23top", "x=\\y", "url=//a/../b", "q=%E9", "%00", "?"] {
+        assert!(path_opens(pattern, &format!("/api/v1/status?{query}")), "{query} takes nothing away either");
+    }
 }
 
 #[test]
@@ -151,7 +155,7 @@ fn s_09_ghsa_7x63_xv5r_3p2x_cve_2026_40575_a_strangers_uri_opens_nothing() {
         ("x-forwarded-for", "192.0.2.7"),
         ("x-real-ip", "192.0.2.7"),
     ];
-    for kind in [Gateway::None, Gateway::Nginx, Gateway::Traefik, Gateway::Caddy, Gateway::Envoy, Gateway::Haproxy] {
+    for kind in Gateway::ALL {
         assert!(!opens(&rules, &gateway(kind, true), STRANGER, &headers), "{kind:?}");
     }
     assert!(opens(&rules, &gateway(Gateway::None, true), PROXY, &headers), "from the proxy it does");
@@ -161,11 +165,63 @@ fn s_09_ghsa_7x63_xv5r_3p2x_cve_2026_40575_a_strangers_uri_opens_nothing() {
 }
 
 #[test]
-fn s_10_ghsa_pxq7_h93f_9jrg_cve_2026_41059_a_fragment_is_cut_off() {
-    assert!(path_opens("/bar$", "/foo/bar"));
-    for uri in ["/foo/secret#/bar", "/foo/secret%23/bar", "/foo/secret%23%2fbar", "/foo/secret?x#/bar"] {
-        assert!(!path_opens("/bar$", uri), "{uri}");
+fn s_10_ghsa_pxq7_h93f_9jrg_cve_2026_41059_a_path_with_a_number_sign_opens_nothing() {
+    assert!(path_opens("/bar$", "/foo/bar") && path_opens("^/foo$", "/foo?x=%23/bar"));
+    for uri in [
+        "/foo/secret#/bar",
+        "/foo/secret%23/bar",
+        "/foo/secret%23%2fbar",
+        "/foo/secret?x#/bar",
+        "/foo#/../secret/flag.txt",
+        "/foo#",
+        "/foo%23",
+        "/foo%2523/../secret",
+    ] {
+        for pattern in ["/bar$", "^/foo$", "^/foo"] {
+            assert!(!path_opens(pattern, uri), "{pattern} {uri}");
+        }
     }
+}
+
+#[test]
+fn one_path_that_two_servers_could_read_differently_opens_nothing() {
+    for (opens, uri) in [
+        ("^/open$", "/open#/../secret/flag.txt"),
+        ("\\.css$", "/admin/users;.css"),
+        ("\\.css$", "/admin/users;x=/a.css"),
+        ("\\.css$", "/admin/users%3b.css"),
+        ("\\.css$", "/admin/users\\.css"),
+    ] {
+        assert!(!path_opens(opens, uri), "{opens} {uri}");
+    }
+    let rules = OpeningRules::parse(&[], &["!=^/api/"], false, &[]).expect("a rule");
+    let asked = |uri: &str| {
+        let url = format!("http://app.test{uri}");
+        opens(&rules, &gateway(Gateway::Nginx, false), PROXY, &[("x-original-url", &url), ("x-original-method", "GET")])
+    };
+    assert!(asked("/x") && asked("/x?a;b\\c//%23%E9..") && asked("/@scope%2fname"));
+    for uri in [
+        "/api/users",
+        "/api;x=1/users",
+        "/api%3bx=1/users",
+        "/api\\users",
+        "/api%5cusers",
+        "/;/api/users",
+        "/x#/../api/users",
+        "/%2561pi/users",
+        "/api%2fusers",
+        "/x/..%2fapi/users",
+    ] {
+        assert!(!asked(uri), "{uri}");
+    }
+    // What reads no URI goes on.
+    let rules = OpeningRules::parse::<&str>(&[], &[], true, &["192.0.2.7"]).expect("rules");
+    let headers = |method, address| {
+        [("x-original-url", "http://app.test/a;b#c"), ("x-original-method", method), ("x-real-ip", address)]
+    };
+    let config = gateway(Gateway::Nginx, false);
+    assert!(opens(&rules, &config, PROXY, &headers("OPTIONS", "198.51.100.1")), "preflight");
+    assert!(opens(&rules, &config, PROXY, &headers("GET", "192.0.2.7")), "a trusted address");
 }
 
 #[test]

@@ -1,36 +1,44 @@
 //! The right to redeem a login attempt's code: kept in the leader's memory, for one replica at a time.
 //!
-//! A claim lives until its holder tells the outcome, is lost, or 15 s have passed. Who asks second
-//! waits for the outcome. Only a change of leader in that very moment forgets it.
+//! A claim lives until its holder ends it, is lost, or its time is over. A refusal is remembered for
+//! the life of the login cookie; what made a session, the replicated state remembers. No bound takes
+//! a claim away whose outcome is open, for then a second replica would send the same code. Only a
+//! change of leader forgets it all.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::IpAddr;
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv6Addr};
 
 use conclave_proto::id::{AttemptId, NodeId};
+use conclave_proto::login::LONGEST_LOGIN;
 use conclave_proto::time::{Boottime, Ttl};
-use conclave_proto::wire::ClaimAnswer;
+use conclave_proto::wire::{AttemptOutcome, LoginRefusal};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
-/// A claim ends by itself after this: longer than a provider takes to answer.
-pub(crate) const CLAIM_LIFETIME: Ttl = Ttl::from_secs(15);
+/// A claim that is not ended ends by itself after this: longer than all calls to the provider and the
+/// commit may take together, so that no second replica sends a code while the first is still at it.
+pub const CLAIM_LIFETIME: Ttl = Ttl::from_secs(25);
 
-/// Claims in memory, of all clients together; the oldest goes.
+/// A refusal is remembered for so long: afterwards no login cookie of the attempt opens.
+const REFUSAL_LIFETIME: Ttl = LONGEST_LOGIN;
+
+/// Claims in memory, of all clients together: about 10 MiB if every one is a long refusal.
 const MAX_CLAIMS: usize = 16 * 1024;
 
-/// Claims of one client address: people behind one address log in together, but no single one
-/// may push out everybody else's.
-const MAX_CLAIMS_PER_CLIENT: usize = 256;
+/// Claims of one visitor: people behind one address log in together, but no single one may take the
+/// whole table.
+pub(crate) const MAX_CLAIMS_PER_VISITOR: usize = 256;
 
 /// What the leader's memory says to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
     /// Go ahead.
     Granted,
-    /// Someone holds it: wait for the outcome.
-    Held(watch::Receiver<Option<bool>>),
-    /// It was finished a moment ago.
-    Finished(bool),
+    /// Another holds it.
+    Held,
+    /// It was refused: the code is spent.
+    Refused(LoginRefusal),
+    /// There is no room that is not taken by claims under way.
+    Full,
 }
 
 /// All claims that this replica granted while it led.
@@ -42,22 +50,57 @@ pub(crate) struct Claims {
 #[derive(Default)]
 struct Table {
     claims: HashMap<AttemptId, Claim>,
-    by_age: VecDeque<(Boottime, AttemptId)>,
-    by_client: BTreeMap<IpAddr, VecDeque<AttemptId>>,
+    held: Queue,
+    refused: Queue,
+    visitors: HashMap<IpAddr, Visitor>,
+}
+
+/// Attempts, the oldest first.
+type Queue = BTreeSet<(Boottime, AttemptId)>;
+
+/// What one visitor has in the table.
+#[derive(Default)]
+struct Visitor {
+    held: usize,
+    refused: Queue,
 }
 
 struct Claim {
-    holder: NodeId,
-    /// Tells a repeated question of the same asker from a second asker.
-    token: [u8; 16],
-    client: Option<IpAddr>,
+    visitor: Option<IpAddr>,
     since: Boottime,
-    outcome: watch::Sender<Option<bool>>,
+    phase: Phase,
+}
+
+enum Phase {
+    Held {
+        holder: NodeId,
+        /// Tells a repeated question of the same asker from that of another.
+        token: [u8; 16],
+    },
+    Refused(LoginRefusal),
+}
+
+/// Whom an address counts for. A home or a machine has a /64 of IPv6 addresses, which are one visitor.
+pub(crate) fn visitor(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
 }
 
 impl Claims {
-    /// Takes the claim, or says who is first. A repeat with the same token is granted again: the
-    /// first answer may have been lost on its way.
+    /// What is known of an attempt already; none if it is free. Changes nothing.
+    pub(crate) fn look(&self, attempt: AttemptId, token: [u8; 16], now: Boottime) -> Option<Taken> {
+        let mut table = self.table.lock();
+        table.forget_old(now);
+        table.look(attempt, token)
+    }
+
+    /// Takes the claim, or says why not. A repeat with the same token is granted again: the first
+    /// answer may have been lost on its way.
     pub(crate) fn take(
         &self,
         attempt: AttemptId,
@@ -68,41 +111,54 @@ impl Claims {
     ) -> Taken {
         let mut table = self.table.lock();
         table.forget_old(now);
-        if let Some(claim) = table.claims.get(&attempt) {
-            let outcome = *claim.outcome.borrow();
-            return match outcome {
-                Some(ok) => Taken::Finished(ok),
-                None if claim.token == token => Taken::Granted,
-                None => Taken::Held(claim.outcome.subscribe()),
-            };
+        if let Some(known) = table.look(attempt, token) {
+            return known;
         }
-        table.make_room(client);
-        table.insert(attempt, Claim { holder, token, client, since: now, outcome: watch::Sender::new(None) });
+        let visitor = client.map(visitor);
+        if !table.make_room(visitor) {
+            return Taken::Full;
+        }
+        table.insert(attempt, Claim { visitor, since: now, phase: Phase::Held { holder, token } });
         Taken::Granted
     }
 
-    /// Ends a claim with its outcome. A success is remembered for the claim's lifetime, so that a
-    /// late second comer hears of it; after a failure the attempt may be claimed anew.
-    pub(crate) fn end(&self, attempt: AttemptId, ok: bool) {
+    /// Ends a claim. A refusal is remembered, even if an earlier leader granted the claim. Without an
+    /// outcome the code was not sent, and the attempt is free. An end by another than the holder
+    /// comes late: the claim was granted anew, and its new holder will end it.
+    pub(crate) fn end(
+        &self,
+        attempt: AttemptId,
+        by: NodeId,
+        client: Option<IpAddr>,
+        outcome: Option<AttemptOutcome>,
+        now: Boottime,
+    ) {
         let mut table = self.table.lock();
-        let Some(claim) = table.claims.get(&attempt) else {
-            return;
-        };
-        claim.outcome.send_replace(Some(ok));
-        if !ok {
-            table.remove(attempt);
+        table.forget_old(now);
+        match table.claims.get(&attempt).map(|claim| &claim.phase) {
+            Some(Phase::Refused(_)) => return,
+            Some(Phase::Held { holder, .. }) if *holder != by => return,
+            Some(Phase::Held { .. }) | None => {}
+        }
+        table.remove(attempt);
+        match outcome {
+            // The replicated state remembers what made a session.
+            None | Some(AttemptOutcome::Session) => {}
+            Some(AttemptOutcome::Refused(refusal)) => {
+                let visitor = client.map(visitor);
+                if table.make_room(visitor) {
+                    table.insert(attempt, Claim { visitor, since: now, phase: Phase::Refused(refusal) });
+                }
+            }
         }
     }
 
-    /// Ends the claims of a replica that stopped answering.
+    /// Ends the claims under way of a replica that stopped answering.
     pub(crate) fn release_holder(&self, lost: NodeId) {
         let mut table = self.table.lock();
-        let held: Vec<AttemptId> = table
-            .claims
-            .iter()
-            .filter(|(_, claim)| claim.holder == lost && claim.outcome.borrow().is_none())
-            .map(|(attempt, _)| *attempt)
-            .collect();
+        let of_lost = |claim: &Claim| matches!(&claim.phase, Phase::Held { holder, .. } if *holder == lost);
+        let claims = table.claims.iter().filter(|(_, claim)| of_lost(claim));
+        let held: Vec<AttemptId> = claims.map(|(attempt, _)| *attempt).collect();
         for attempt in held {
             table.remove(attempt);
         }
@@ -115,144 +171,94 @@ impl Claims {
 }
 
 impl Table {
+    fn look(&self, attempt: AttemptId, asked: [u8; 16]) -> Option<Taken> {
+        Some(match &self.claims.get(&attempt)?.phase {
+            Phase::Held { token, .. } if *token == asked => Taken::Granted,
+            Phase::Held { .. } => Taken::Held,
+            Phase::Refused(refusal) => Taken::Refused(refusal.clone()),
+        })
+    }
+
     fn insert(&mut self, attempt: AttemptId, claim: Claim) {
-        self.by_age.push_back((claim.since, attempt));
-        if let Some(client) = claim.client {
-            self.by_client.entry(client).or_default().push_back(attempt);
+        let place = (claim.since, attempt);
+        let visitor = claim.visitor.map(|visitor| self.visitors.entry(visitor).or_default());
+        match claim.phase {
+            Phase::Held { .. } => {
+                self.held.insert(place);
+                if let Some(visitor) = visitor {
+                    visitor.held += 1;
+                }
+            }
+            Phase::Refused(_) => {
+                self.refused.insert(place);
+                if let Some(visitor) = visitor {
+                    visitor.refused.insert(place);
+                }
+            }
         }
         self.claims.insert(attempt, claim);
     }
 
-    /// Drops a claim; those who wait for it see its channel close and ask again.
     fn remove(&mut self, attempt: AttemptId) {
         let Some(claim) = self.claims.remove(&attempt) else {
             return;
         };
-        self.by_age.retain(|(_, other)| *other != attempt);
-        let Some(client) = claim.client else {
+        let place = (claim.since, attempt);
+        let is_held = matches!(claim.phase, Phase::Held { .. });
+        if is_held {
+            self.held.remove(&place)
+        } else {
+            self.refused.remove(&place)
+        };
+        let Some(address) = claim.visitor else {
             return;
         };
-        if let Some(attempts) = self.by_client.get_mut(&client) {
-            attempts.retain(|other| *other != attempt);
-            if attempts.is_empty() {
-                self.by_client.remove(&client);
+        if let Some(visitor) = self.visitors.get_mut(&address) {
+            if is_held {
+                visitor.held -= 1;
+            } else {
+                visitor.refused.remove(&place);
+            }
+            if visitor.count() == 0 {
+                self.visitors.remove(&address);
             }
         }
     }
 
     fn forget_old(&mut self, now: Boottime) {
-        while let Some(&(since, attempt)) = self.by_age.front() {
-            if now.since(since) < CLAIM_LIFETIME {
-                return;
-            }
+        let over = |queue: &Queue, lifetime: Ttl| {
+            queue.first().filter(|(since, _)| now.since(*since) >= lifetime).map(|(_, attempt)| *attempt)
+        };
+        while let Some(attempt) = over(&self.held, CLAIM_LIFETIME).or_else(|| over(&self.refused, REFUSAL_LIFETIME)) {
             self.remove(attempt);
         }
     }
 
-    fn make_room(&mut self, client: Option<IpAddr>) {
-        let of_client = client.and_then(|client| self.by_client.get(&client));
-        let oldest_of_client = of_client
-            .filter(|attempts| attempts.len() >= MAX_CLAIMS_PER_CLIENT)
-            .and_then(|attempts| attempts.front().copied());
-        if let Some(oldest) = oldest_of_client {
-            self.remove(oldest);
-        }
-        if self.claims.len() >= MAX_CLAIMS
-            && let Some(&(_, oldest)) = self.by_age.front()
+    /// Makes room by letting the oldest refusal go: of the visitor whose share is used up, or of all.
+    /// False if there is none: what is under way stays.
+    fn make_room(&mut self, visitor: Option<IpAddr>) -> bool {
+        if let Some(visitor) = visitor.and_then(|visitor| self.visitors.get(&visitor))
+            && visitor.count() >= MAX_CLAIMS_PER_VISITOR
         {
-            self.remove(oldest);
+            return self.remove_oldest(visitor.refused.first().copied());
         }
+        self.claims.len() < MAX_CLAIMS || self.remove_oldest(self.refused.first().copied())
+    }
+
+    fn remove_oldest(&mut self, oldest: Option<(Boottime, AttemptId)>) -> bool {
+        let Some((_, attempt)) = oldest else {
+            return false;
+        };
+        self.remove(attempt);
+        true
     }
 }
 
-/// Waits for another's outcome, as long as patience lasts.
-pub(crate) async fn wait_for_outcome(mut held: watch::Receiver<Option<bool>>, patience: Duration) -> ClaimAnswer {
-    let waited = tokio::time::timeout(patience, held.wait_for(Option::is_some)).await;
-    match waited {
-        Ok(Ok(outcome)) => ClaimAnswer::Finished { ok: outcome.unwrap_or(false) },
-        // Dropped without an outcome, or still at it: the asker asks again, and may be granted.
-        Ok(Err(_)) | Err(_) => ClaimAnswer::Pending,
+impl Visitor {
+    fn count(&self) -> usize {
+        self.held + self.refused.len()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: NodeId = NodeId::new(1);
-    const B: NodeId = NodeId::new(2);
-
-    fn attempt(number: u32) -> AttemptId {
-        let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        AttemptId::from_bytes(bytes)
-    }
-
-    fn at(secs: u64) -> Boottime {
-        Boottime::from_millis(secs * 1000)
-    }
-
-    fn address(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
-    }
-
-    #[tokio::test]
-    async fn the_second_comer_waits_for_the_outcome_of_the_first() {
-        let claims = Claims::default();
-        assert!(matches!(claims.take(attempt(1), [1; 16], A, None, at(0)), Taken::Granted));
-        let Taken::Held(held) = claims.take(attempt(1), [2; 16], B, None, at(1)) else {
-            panic!("two hold one claim");
-        };
-        let waiting = tokio::spawn(wait_for_outcome(held, Duration::from_secs(30)));
-        claims.end(attempt(1), true);
-        assert_eq!(waiting.await.expect("ran"), ClaimAnswer::Finished { ok: true });
-        assert!(matches!(claims.take(attempt(1), [3; 16], B, None, at(2)), Taken::Finished(true)));
-    }
-
-    #[test]
-    fn a_repeated_question_of_the_holder_is_granted_again() {
-        let claims = Claims::default();
-        assert!(matches!(claims.take(attempt(1), [1; 16], A, None, at(0)), Taken::Granted));
-        assert!(matches!(claims.take(attempt(1), [1; 16], A, None, at(1)), Taken::Granted));
-        assert!(matches!(claims.take(attempt(1), [2; 16], A, None, at(1)), Taken::Held(_)));
-    }
-
-    #[test]
-    fn a_claim_ends_by_refusal_by_loss_and_by_time() {
-        let claims = Claims::default();
-        claims.take(attempt(1), [1; 16], A, None, at(0));
-        claims.end(attempt(1), false);
-        assert!(matches!(claims.take(attempt(1), [2; 16], B, None, at(1)), Taken::Granted), "refused");
-
-        claims.release_holder(A);
-        assert!(matches!(claims.take(attempt(1), [3; 16], A, None, at(2)), Taken::Held(_)), "another's stays");
-        claims.release_holder(B);
-        assert!(matches!(claims.take(attempt(1), [3; 16], A, None, at(3)), Taken::Granted), "its replica is lost");
-
-        assert!(matches!(claims.take(attempt(1), [4; 16], B, None, at(17)), Taken::Held(_)));
-        assert!(matches!(claims.take(attempt(1), [4; 16], B, None, at(18)), Taken::Granted), "15 s are over");
-    }
-
-    #[test]
-    fn one_client_pushes_out_only_its_own_oldest() {
-        let claims = Claims::default();
-        claims.take(attempt(0), [9; 16], A, address(1), at(0));
-        let flood = u32::try_from(MAX_CLAIMS_PER_CLIENT).expect("small") + 1;
-        for number in 1..=flood {
-            claims.take(attempt(number), [0; 16], A, address(2), at(0));
-        }
-        assert!(matches!(claims.take(attempt(0), [8; 16], B, address(1), at(0)), Taken::Held(_)), "another client's");
-        assert!(matches!(claims.take(attempt(1), [8; 16], B, address(3), at(0)), Taken::Granted), "the oldest went");
-        assert!(matches!(claims.take(attempt(2), [8; 16], B, address(3), at(0)), Taken::Held(_)));
-    }
-
-    #[test]
-    fn the_table_is_bounded() {
-        let claims = Claims::default();
-        for number in 0..u32::try_from(MAX_CLAIMS).expect("small") + 10 {
-            claims.take(attempt(number), [0; 16], A, None, at(0));
-        }
-        assert_eq!(claims.table.lock().claims.len(), MAX_CLAIMS);
-        assert_eq!(claims.table.lock().by_age.len(), MAX_CLAIMS);
-    }
-}
+mod tests;

@@ -63,6 +63,9 @@ pub enum ReadError {
 /// Why the right to redeem a code could not be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ClaimError {
+    /// Enough wait already: for this attempt, of this client, or of all.
+    #[error("too many logins wait already")]
+    Busy,
     /// No leader answered in time.
     #[error("no leader answered within the deadline")]
     Deadline,

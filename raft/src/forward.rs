@@ -56,8 +56,8 @@ impl Deliver for Router {
             if batch.is_empty() {
                 return;
             }
-            let mut leaders = self.leaders.clone();
-            let tried = match leaders.now() {
+            let seen = self.leaders.now();
+            let tried = match seen {
                 Leader::Me => {
                     batch = self.without_what_has_no_room(batch);
                     if batch.is_empty() {
@@ -81,10 +81,8 @@ impl Deliver for Router {
             match tried {
                 Ok(results) => return finish_each(batch, results),
                 Err(Again::Elsewhere) => {}
-                // Whichever comes first: news of a leader, or the time for another try.
-                Err(Again::Later) => {
-                    let _ = tokio::time::timeout(RETRY_PAUSE, leaders.changed()).await;
-                }
+                // Whichever comes first: another leader, or the time for another try.
+                Err(Again::Later) => self.leaders.clone().news_since(seen, RETRY_PAUSE).await,
             }
         }
     }

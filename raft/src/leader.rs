@@ -88,6 +88,17 @@ impl LeaderView {
         }
     }
 
+    /// Waits until another leads than was seen, for at most `pause`. Openraft publishes anew with each
+    /// entry, so that waiting for any change at all would be no pause on a busy cluster.
+    pub(crate) async fn news_since(&mut self, seen: Leader, pause: std::time::Duration) {
+        let news = self.metrics.wait_for(|metrics| read(metrics) != seen);
+        let gone = tokio::time::timeout(pause, news).await.is_ok_and(|news| news.is_err());
+        if gone {
+            // There is no news to come.
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// Waits until this replica no longer leads.
     pub(crate) async fn until_not_me(&mut self) {
         let _ = self.metrics.wait_for(|metrics| read(metrics) != Leader::Me).await;

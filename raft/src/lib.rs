@@ -4,6 +4,7 @@
 //! [`SessionReader`] from memory, written by [`ReplicatedStore::write`] through the leader, and
 //! replicas talk to each other through a [`PeerService`] over mutual TLS.
 
+mod attempts;
 mod batcher;
 mod claim;
 mod claims;
@@ -23,6 +24,7 @@ mod identity;
 pub mod index;
 mod keeper;
 mod keys;
+mod lanes;
 mod layout;
 mod leader;
 pub mod limits;
@@ -57,7 +59,8 @@ pub mod types;
 mod upkeep;
 pub mod verify;
 
-pub use claim::Claim;
+pub use claim::{Claim, Grant};
+pub use claims::CLAIM_LIFETIME;
 pub use config::{SnapshotLimits, StoreConfig, Timeouts};
 pub use error::{ClaimError, OpenError, ReadError, WriteError};
 pub use observer::{NoObserver, StoreObserver};

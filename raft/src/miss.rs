@@ -17,6 +17,7 @@ use crate::error::ReadError;
 use crate::find::find_after_round;
 use crate::freshness::Freshness;
 use crate::index::SessionIndex;
+use crate::lanes::MAX_ASKED;
 use crate::leader::{Leader, LeaderView};
 use crate::rounds::Rounds;
 use crate::state::StateHandle;
@@ -30,9 +31,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(25);
 
 /// Longest election times that a question outlasts: the lease, the timeout, and one election lost.
 const ELECTIONS: u32 = 4;
-
-/// Sessions asked for at once; each costs the leader a share of a quorum round.
-const MAX_ASKED: usize = 256;
 
 /// Questions a second that this replica may ask. Only holders of an authentic ticket newer than
 /// what is applied here get this far.
@@ -131,19 +129,19 @@ impl Inner {
     async fn find(&self, key: SessionKey, created_index: LogIndex) -> Result<Found, ReadError> {
         let deadline = tokio::time::timeout(self.limit, async {
             loop {
-                if let Some(found) = self.try_once(key, created_index).await {
+                let seen = self.leaders.now();
+                if let Some(found) = self.try_once(seen, key, created_index).await {
                     return found;
                 }
-                let mut leaders = self.leaders.clone();
-                let _ = tokio::time::timeout(RETRY_PAUSE, leaders.changed()).await;
+                self.leaders.clone().news_since(seen, RETRY_PAUSE).await;
             }
         });
         deadline.await.map_err(|_elapsed| ReadError::Unavailable)
     }
 
     /// None if whoever was asked does not lead or did not answer.
-    async fn try_once(&self, key: SessionKey, created_index: LogIndex) -> Option<Found> {
-        match self.leaders.now() {
+    async fn try_once(&self, leader: Leader, key: SessionKey, created_index: LogIndex) -> Option<Found> {
+        match leader {
             Leader::Me => {
                 let finding = find_after_round(&self.rounds, &self.index, &self.state, key);
                 let found = tokio::time::timeout(self.try_limit, finding).await.ok()?.ok()?;

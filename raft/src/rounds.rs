@@ -9,6 +9,7 @@ use conclave_proto::time::{Clock, Timestamp};
 use conclave_proto::wire::ReadIndexAnswer;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::lanes::{Lane, MAX_ASKED};
 use crate::leader::Raft;
 use crate::log_store::LogStore;
 use crate::state::StateHandle;
@@ -16,6 +17,16 @@ use crate::state::StateHandle;
 /// Questions that may wait for the next round. Each replica asks one for its freshness at a time;
 /// the rest are look-ups of sessions, which are limited at their source.
 const MAX_WAITING: usize = 1024;
+
+/// Replicas besides this one for which [`MAX_WAITING`] is reckoned: far more than anyone should run.
+const MOST_OTHERS: usize = 8;
+
+const _: () = {
+    let of_a_peer = Lane::Freshness.slots() + Lane::LookUps.slots();
+    // Its own freshness, founding, look-ups and claims.
+    let own = 2 + MAX_ASKED + Lane::Claims.slots();
+    assert!(MOST_OTHERS * of_a_peer + own <= MAX_WAITING, "no class of questions keeps freshness out");
+};
 
 /// Why a round confirmed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use conclave_proto::wire::{Answer, AnswerBytes, Frame, FrameHead, FrameKind, MAX_FRAME, PeerRefusal};
 
+use crate::lanes::Lane;
 use crate::shared::Shared;
 
-pub(crate) use answers::take_claim;
+pub(crate) use answers::{look_at_claim, take_claim};
 
 /// What a peer listener answers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub struct PeerService {
 impl PeerService {
     /// Largest body a listener needs to read.
     pub const MAX_BODY: usize = MAX_FRAME;
+
+    /// Questions that one peer may have under way here, a connection for each: a listener that takes
+    /// fewer from all peers together would let one class of questions keep another out.
+    pub const MAX_QUESTIONS_OF_A_PEER: usize = Lane::all_slots();
 
     /// Path of the one endpoint.
     pub const PATH: &'static str = crate::transport::PEER_PATH;
@@ -92,8 +97,8 @@ impl PeerService {
                 FrameKind::Forward => answers::forward(&shared, &payload).await,
                 FrameKind::ReadIndex => answers::read_index(&shared, &payload).await,
                 FrameKind::FindSession => answers::find_session(&shared, &payload).await,
-                FrameKind::Claim => answers::claim(&shared, &head, &payload).await,
-                FrameKind::ClaimEnd => answers::claim_end(&shared, &payload).await,
+                FrameKind::Claim => answers::claim(&shared, &head, &payload),
+                FrameKind::ClaimEnd => answers::claim_end(&shared, &head, &payload),
                 FrameKind::Hello => answers::hello(&shared, &payload).await,
                 FrameKind::Ping => answers::ping(&shared, &payload).await,
                 FrameKind::Adopt => answers::adopt(&shared, &head, &payload).await,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{RwLock, broadcast, watch};
 use tokio::task::AbortHandle;
 
+use crate::attempts::Attempts;
 use crate::batcher::{Batcher, Failed};
 use crate::claims::Claims;
 use crate::config::StoreConfig;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) batcher: Batcher,
     pub(crate) reader: SessionReader,
     pub(crate) claims: Claims,
+    pub(crate) attempts: Arc<Attempts>,
     pub(crate) health: Arc<Health>,
     /// What this replica's disk has room for.
     pub(crate) space: watch::Receiver<DiskSpace>,

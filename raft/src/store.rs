@@ -124,6 +124,7 @@ impl ReplicatedStore {
             freshness,
             rounds,
             claims: Claims::default(),
+            attempts: Arc::default(),
             health,
             space,
             keyring: watch::Sender::new(None),
@@ -199,7 +200,7 @@ impl ReplicatedStore {
     }
 
     /// Claims the right to redeem a login attempt's code, cluster-wide. Who comes second gets the
-    /// outcome of the first once it is known.
+    /// outcome of the first once it is known; if too many wait for it here already, `Busy` at once.
     pub async fn claim(
         &self,
         attempt: AttemptId,
@@ -207,13 +208,6 @@ impl ReplicatedStore {
         limit: Duration,
     ) -> Result<Claim, ClaimError> {
         claim::claim(&self.shared, attempt, client, limit).await
-    }
-
-    /// Ends a claim that was granted. The word goes on its way even if the caller is dropped.
-    pub async fn end_claim(&self, attempt: AttemptId, ok: bool) {
-        let shared = Arc::clone(&self.shared);
-        // Only a stopping runtime cancels it.
-        let _ = tokio::spawn(async move { claim::end(&shared, attempt, ok).await }).await;
     }
 
     /// What this replica knows of itself and the others.

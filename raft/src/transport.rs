@@ -11,17 +11,13 @@ use conclave_proto::wire::{Answer, AnswerBytes, Frame, FrameKind, MAX_ANSWER, Pe
 use parking_lot::RwLock;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 use crate::identity::{Identity, Peer};
+use crate::lanes::{Lane, Slots};
 use crate::tls::{LEAF_RENEWAL, PeerTls, TlsError, synthetic_name};
 
 /// Path of the one endpoint of a peer listener.
 pub const PEER_PATH: &str = "/peer";
-
-/// Questions to one peer at once. Raft asks at most a handful, forwarded batches are four, the
-/// rest are claims and look-ups, which have bounds of their own.
-const MAX_IN_FLIGHT: usize = 64;
 
 /// Idle connections kept to one peer: what Raft, forwarding and freshness use side by side.
 const MAX_IDLE: usize = 16;
@@ -42,8 +38,8 @@ pub(crate) enum AskError {
     /// No connection, or it broke.
     #[error("cannot be reached: {0}")]
     Unreachable(String),
-    /// Too many questions to that peer are under way.
-    #[error("has too many questions waiting")]
+    /// Every slot of the question's lane to that peer is taken.
+    #[error("has too many questions of this kind waiting")]
     Busy,
     /// No answer within the limit.
     #[error("did not answer in time")]
@@ -63,21 +59,21 @@ pub(crate) struct Transport {
     clock: Arc<dyn Clock>,
     resolver: Arc<PeerResolver>,
     client: RwLock<(reqwest::Client, Boottime)>,
-    lanes: BTreeMap<PeerName, Lane>,
+    links: BTreeMap<PeerName, Link>,
 }
 
-struct Lane {
+struct Link {
     url: String,
-    slots: Arc<Semaphore>,
+    slots: Slots,
 }
 
 impl Transport {
     pub(crate) fn new(identity: Arc<Identity>, tls: Arc<PeerTls>, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let resolver = Arc::new(PeerResolver::new(identity.others()));
         let client = build_client(&tls, &resolver)?;
-        let lanes = identity.others().map(|peer| (peer.clone(), Lane::new(peer))).collect();
+        let links = identity.others().map(|peer| (peer.clone(), Link::new(peer))).collect();
         let born = clock.boottime();
-        Ok(Self { identity, tls, clock, resolver, client: RwLock::new((client, born)), lanes })
+        Ok(Self { identity, tls, clock, resolver, client: RwLock::new((client, born)), links })
     }
 
     /// Asks one question. It is sent even if the caller drops this future.
@@ -88,14 +84,12 @@ impl Transport {
         payload: Vec<u8>,
         limit: Duration,
     ) -> Result<Vec<u8>, AskError> {
-        let lane = self.lanes.get(&to.name).ok_or(AskError::Unknown)?;
-        let Ok(slot) = Arc::clone(&lane.slots).try_acquire_owned() else {
-            return Err(AskError::Busy);
-        };
+        let link = self.links.get(&to.name).ok_or(AskError::Unknown)?;
+        let slot = link.slots.take(Lane::of(kind)).ok_or(AskError::Busy)?;
         let head = self.identity.head(to, kind);
         let question = head.question;
         let body = Frame { head, payload }.encode().map_err(|_| AskError::Refused(PeerRefusal::TooLarge))?;
-        let request = self.client().post(&lane.url).body(body).timeout(limit + AFTERLIFE);
+        let request = self.client().post(&link.url).body(body).timeout(limit + AFTERLIFE);
         let sent = tokio::spawn(async move {
             let result = post(request).await;
             drop(slot);
@@ -139,11 +133,11 @@ impl Transport {
     }
 }
 
-impl Lane {
+impl Link {
     fn new(peer: &PeerName) -> Self {
         // Without a port in the URL, the one that the resolver gives counts.
         let url = format!("https://{}{PEER_PATH}", synthetic_name(peer));
-        Self { url, slots: Arc::new(Semaphore::new(MAX_IN_FLIGHT)) }
+        Self { url, slots: Slots::default() }
     }
 }
 

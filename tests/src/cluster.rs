@@ -326,7 +326,7 @@ fn common_flags(
 ) -> Vec<String> {
     let mut flags = settings_of_both(place, provider, secret);
     flags.extend([
-        "--gateway=nginx".to_owned(),
+        "--gateway=ingress-nginx".to_owned(),
         "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
         "--skip-auth-route=GET=^/open/".to_owned(),
         format!("--peers={}", peers.join(",")),

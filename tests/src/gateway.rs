@@ -1,5 +1,5 @@
-//! nginx in front of the replicas, configured as ingress-nginx or as oauth2-proxy's documentation
-//! configures it, and an app that echoes what it got.
+//! nginx in front of the replicas, configured as ingress-nginx, as the operating guide or as oauth2-proxy's
+//! documentation has it, or with the headers of another gateway, and an app that echoes what it got.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::http::Answer;
 use crate::process::Process;
 use crate::workdir::WorkDir;
-use crate::{Failure, ports, timing};
+use crate::{Failure, ports, repository, timing};
 
 /// The host that browsers know. Not `localhost`: cookies across subdomains need a real-looking name.
 pub const APP_HOST: &str = "app.example.test";
@@ -26,10 +26,14 @@ pub const ASKED_HEADER: &str = "x-asked-replica";
 /// How nginx is set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// As ingress-nginx does, for `--gateway=nginx`.
+    /// As ingress-nginx does, for `--gateway=ingress-nginx`.
     Ingress,
+    /// As the operating guide does, for `--gateway=nginx`.
+    Guide,
     /// As oauth2-proxy's documentation does, for no gateway kind.
     Plain,
+    /// With the headers of Traefik's provider for ingress-nginx objects, which hands on a client's `X-Original-*`.
+    Forward,
 }
 
 /// Workers of each nginx.
@@ -45,6 +49,8 @@ pub struct Gateway {
     place: Place,
     kind: Kind,
     config: PathBuf,
+    /// Where checks go, if not to the replicas' public listener.
+    checks: Option<SocketAddr>,
 }
 
 /// Where a gateway will listen: known before it starts, since the service's redirect URL needs it.
@@ -53,6 +59,7 @@ pub struct Place {
     host: &'static str,
     address: SocketAddr,
     app: SocketAddr,
+    behind: SocketAddr,
 }
 
 impl Place {
@@ -63,7 +70,13 @@ impl Place {
 
     /// Draws the ports, for another host.
     pub fn draw_for(host: &'static str) -> Self {
-        Self { host, address: ports::free_address(), app: ports::free_address() }
+        let app = ports::free_address();
+        Self { host, address: ports::free_address(), app, behind: app }
+    }
+
+    /// With another app behind the gateway than the one that echoes.
+    pub fn before(self, app: SocketAddr) -> Self {
+        Self { behind: app, ..self }
     }
 
     /// The host that browsers know.
@@ -100,20 +113,31 @@ impl Gateway {
 
     /// Starts nginx of that kind over the given replicas, round robin.
     pub async fn start_as(kind: Kind, dir: &WorkDir, place: Place, replicas: &[SocketAddr]) -> Result<Self, Failure> {
+        Self::start_apart(kind, dir, place, replicas, None).await
+    }
+
+    /// As [`Gateway::start_as`], with checks that go to a listener of their own.
+    pub async fn start_apart(
+        kind: Kind,
+        dir: &WorkDir,
+        place: Place,
+        replicas: &[SocketAddr],
+        checks: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
         let home = dir.sub(&format!("nginx-{}", place.host));
         let config = home.join("nginx.conf");
-        std::fs::write(&config, configuration(kind, place, replicas, &place.authority()))?;
+        std::fs::write(&config, configuration(kind, place, replicas, checks, &place.authority())?)?;
         let prefix = format!("{}/", home.display());
         let args = ["-p".as_ref(), prefix.as_ref(), "-c".as_ref(), config.as_os_str()];
         let mut process = Process::start("nginx", &dir.join("nginx.log"), "nginx".as_ref(), &args)?.with_children();
         process.listening(place.address, Duration::from_secs(10)).await?;
-        Ok(Self { process, place, kind, config })
+        Ok(Self { process, place, kind, config, checks })
     }
 
     /// Another service answers from now on, and browsers sign in at `sign_in` (host:port): the configuration is
     /// written anew and reloaded, as ingress-nginx does it. Returns when no worker has the old one.
     pub async fn point_at(&mut self, replicas: &[SocketAddr], sign_in: &str) -> Result<(), Failure> {
-        std::fs::write(&self.config, configuration(self.kind, self.place, replicas, sign_in))?;
+        std::fs::write(&self.config, configuration(self.kind, self.place, replicas, self.checks, sign_in)?)?;
         // It listens before it has workers: those of its start must not be taken for new ones.
         let old = self.workers_besides(&[]).await?;
         self.process.signal(Signal::HUP)?;
@@ -157,6 +181,8 @@ pub struct Seen {
     pub email: String,
     /// `X-Auth-Request-Groups`.
     pub groups: String,
+    /// `Authorization`, where the gateway's app tells it.
+    pub authorization: String,
 }
 
 impl Seen {
@@ -176,6 +202,7 @@ impl Seen {
                 "user" => &mut seen.user,
                 "email" => &mut seen.email,
                 "groups" => &mut seen.groups,
+                "authorization" => &mut seen.authorization,
                 _ => return None,
             };
             value.clone_into(field);
@@ -184,27 +211,51 @@ impl Seen {
     }
 }
 
-fn configuration(kind: Kind, place: Place, replicas: &[SocketAddr], sign_in: &str) -> String {
-    let mut servers = String::new();
-    for replica in replicas {
-        writeln!(servers, "        server {replica};").expect("a string takes all");
-    }
-    kind.template()
-        .replace("@SERVERS@", &servers)
+fn configuration(
+    kind: Kind,
+    place: Place,
+    replicas: &[SocketAddr],
+    checks: Option<SocketAddr>,
+    sign_in: &str,
+) -> Result<String, Failure> {
+    let servers = |addresses: &[SocketAddr]| {
+        let mut text = String::new();
+        for address in addresses {
+            writeln!(text, "        server {address};").expect("a string takes all");
+        }
+        text
+    };
+    let block = if kind == Kind::Guide { printed_block()? } else { String::new() };
+    let filled = kind
+        .template()
+        .replace("@BLOCK@", &block)
+        .replace("@SERVERS@", &servers(replicas))
+        .replace("@CHECKS@", &servers(checks.as_ref().map_or(replicas, std::slice::from_ref)))
         .replace("@LISTEN@", &place.address.to_string())
         .replace("@PORT@", &place.address.port().to_string())
         .replace("@APP@", &place.app.to_string())
+        .replace("@BEHIND@", &place.behind.to_string())
         .replace("@WORKERS@", &WORKERS.to_string())
         .replace("@APP_HOST@", place.host)
         .replace("@SIGN_IN@", sign_in)
-        .replace("@AUTH_HOST@", AUTH_HOST)
+        .replace("@AUTH_HOST@", AUTH_HOST);
+    Ok(filled)
+}
+
+/// The location of the check as the operating guide prints it for a plain nginx.
+fn printed_block() -> Result<String, Failure> {
+    let guide = std::fs::read_to_string(repository().join("docs/operating.md"))?;
+    let block = guide.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
+    Ok(block.ok_or("docs/operating.md has no block for nginx")?.to_owned())
 }
 
 impl Kind {
     const fn template(self) -> &'static str {
         match self {
             Self::Ingress => include_str!("gateway/nginx.conf"),
+            Self::Guide => include_str!("gateway/guide.conf"),
             Self::Plain => include_str!("gateway/plain.conf"),
+            Self::Forward => include_str!("gateway/forward.conf"),
         }
     }
 }

@@ -99,6 +99,13 @@ pub fn check(rendered: &Path) -> Result<Checked, Failure> {
     })
 }
 
+/// The documents of a YAML text.
+pub fn read_yaml(text: &str) -> Result<Vec<Value>, Failure> {
+    let python = repository().join(".tools/kubernetes/bin/python");
+    let script = "import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.argv[1])), sys.stdout)";
+    Ok(serde_json::from_str(&said(&Command::new(python).args(["-c", script, text]).output()?)?)?)
+}
+
 /// All that is in rendered Secrets, decoded.
 pub fn secrets(checked: &Checked) -> Result<String, Failure> {
     let mut all = String::new();

@@ -110,6 +110,7 @@ pub fn headers() -> Vec<Way> {
         Way::new("every header, underscores", get(&underscored(&everything))),
         Way::new("every header twice", get(&everything.repeat(2))),
     ];
+    ways.extend(whole_sets());
     for (name, value) in HEADERS {
         ways.push(Way::new(name, get(&format!("{name}: {value}\r\n"))));
         ways.push(Way::new(format!("{name} twice"), get(&format!("{name}: {value}\r\n{name}: {value}\r\n"))));
@@ -125,6 +126,22 @@ pub fn headers() -> Vec<Way> {
         ways.push(Way::new(format!("{name} after a bare CR"), get(&format!("X-A: b\r{name}: {value}\r\n"))));
     }
     ways
+}
+
+/// The whole set of one kind of gateway, with a method that a rule on the URL takes and with one that opens by itself.
+fn whole_sets() -> Vec<Way> {
+    let sets = [
+        ("nginx's", "X-Original-URL: http://{host}/open/x\r\nX-Original-Method: "),
+        (
+            "Traefik's",
+            "X-Forwarded-Proto: http\r\nX-Forwarded-Host: {host}\r\nX-Forwarded-Uri: /open/x\r\nX-Forwarded-Method: ",
+        ),
+    ];
+    let addresses = format!("X-Real-IP: {INSIDER}\r\nX-Forwarded-For: {INSIDER}\r\n");
+    let of = |(whose, set): (&str, &str), method: &str| {
+        Way::new(format!("{whose} whole set, {method}"), get(&format!("{set}{method}\r\n{addresses}")))
+    };
+    sets.into_iter().flat_map(|set| ["GET", "OPTIONS"].map(|method| of(set, method))).collect()
 }
 
 /// Headers that the client declares to be for the next hop only, so that a gateway drops its own.
@@ -245,6 +262,23 @@ fn targets() -> Vec<Way> {
         "/secret/x%23%2fopen%2fx",
         "/secret/x%3f/open/x",
         "/secret/x;/open/../x",
+        "/secret/x;/open/x",
+        "/secret/x;x=/open/x",
+        "/secret/x%3b/open/x",
+        "/secret/x\\open/x",
+        "/secret/x%5copen/x",
+        "/secret;x=1/x",
+        "/secret%3bx=1/x",
+        "/secret\\x",
+        "/secret%5cx",
+        "/;/secret/x",
+        "/%2573ecret/x",
+        "/secret%252fx",
+        "/open/x#/../../secret/x",
+        "/open/x%23/../../secret/x",
+        "/open/x#",
+        "/public#/../secret/x",
+        "/public?#/../secret/x",
         "/secret/x%00/open/x",
         "/secret/x%0a/open/x",
         "/secret/x%0d%0aX-Forwarded-Uri:%20/open/x",

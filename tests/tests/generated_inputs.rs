@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use conclave_proto::command::{Batch, Command, CreateSession, KeyEnvelope, Revoke, Tag, Tagged};
 use conclave_proto::cookie::cookies_named;
 use conclave_proto::forwarded::{
-    Endpoint, Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress, TrustedProxies, default_targets,
+    Arrival, Endpoint, Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress, TrustedProxies, default_targets,
     original_request,
 };
 use conclave_proto::id::{
@@ -199,7 +199,6 @@ impl Lines {
 }
 
 fn gateways() -> Result<Vec<GatewayConfig>, Failure> {
-    let kinds = [Gateway::None, Gateway::Nginx, Gateway::Traefik, Gateway::Caddy, Gateway::Envoy, Gateway::Haproxy];
     let trusted = TrustedProxies::parse(&["127.0.0.1"])?;
     let config = |gateway, address: &str| GatewayConfig {
         gateway,
@@ -207,7 +206,7 @@ fn gateways() -> Result<Vec<GatewayConfig>, Failure> {
         trusted: trusted.clone(),
         real_client_ip_header: address.to_owned(),
     };
-    let known = kinds.into_iter().map(|kind| config(kind, "x-forwarded-for"));
+    let known = Gateway::ALL.into_iter().map(|kind| config(kind, "x-forwarded-for"));
     Ok(known.chain([config(Gateway::None, "x-real-ip")]).collect())
 }
 
@@ -255,7 +254,13 @@ fn read_request(configs: &[GatewayConfig], rules: &OpeningRules, block: &[u8], s
     let peer = [PeerAddress::Unix, PeerAddress::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))][scale.below(2)];
     let stranger = PeerAddress::Ip(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9)));
     let lines = Lines::of(block);
-    let own = OwnRequest { method: "GET", scheme: "http", host: "auth.test", uri: "/oauth2/auth?x=/open/" };
+    let own = OwnRequest {
+        arrival: Arrival::Shared,
+        method: "GET",
+        scheme: "http",
+        host: "auth.test",
+        uri: "/oauth2/auth?x=/open/",
+    };
     let mut told = false;
     for config in configs {
         let _ = original_request(config, &peer, other, own, &lines);
@@ -266,7 +271,7 @@ fn read_request(configs: &[GatewayConfig], rules: &OpeningRules, block: &[u8], s
         }
         let _ = rules.open(&request.opening);
         told |= request.client.is_some() || request.opening.uri.is_some_and(|uri| uri.reported);
-        for target in default_targets(config, &peer, own, &lines, "/oauth2") {
+        for target in default_targets(config, &peer, other, own, &lines, "/oauth2") {
             let _ = ReturnTo::parse(&target, &within(&AllowedHosts::default()));
         }
         let by_stranger = original_request(config, &stranger, Endpoint::Auth, own, &lines).request;
@@ -412,7 +417,6 @@ fn rows() -> Mutator {
         attempt: AttemptId::from_bytes([2; 16]),
         token: [3; 16],
         client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        patience: Ttl::from_secs(5),
     };
     let seeds = [Batch::new(NOW, tagged).to_bytes(), forward.to_bytes(), claim.to_bytes(), ping().to_bytes()];
     Mutator::new(

@@ -95,23 +95,29 @@ async fn listeners_follow_their_certificates() -> Result<(), Failure> {
     let mut scenario = Scenario::begin("listeners.certificates", CHANGES, CHANGES, "changed certificates");
     let dir = WorkDir::fresh("listeners_certificates");
     let (https, admin, volume) = (ports::free_address(), ports::free_address(), dir.sub("volume"));
+    let gateways = ports::free_address();
     let mut issued = Issued::new()?;
     issued.mount(&volume, 0)?;
     let mut args = flags(&dir, admin);
     args.push(format!("--https-address={https}"));
+    args.push(format!("--auth-address={gateways}"));
     args.push(format!("--tls-cert-file={}", volume.join("..data/tls.crt").display()));
     args.push(format!("--tls-key-file={}", volume.join("..data/tls.key").display()));
     args.push(format!("--tls-cipher-suite={LISTED}"));
     let mut process = Process::start("conclave", &dir.join("conclave.log"), &binary(), &args)?;
     process.listening(https, READY_WITHIN).await?;
-    assert_eq!(check(&issued.client(https, None)?, https).await?, 401);
-    only_the_listed_suite_is_served(&issued, https).await?;
+    for served in [https, gateways] {
+        assert_eq!(check(&issued.client(served, None)?, served).await?, 401);
+        only_the_listed_suite_is_served(&issued, served).await?;
+    }
     for version in 1..=scenario.count() {
         let before = std::mem::replace(&mut issued, Issued::new()?);
         issued.mount(&volume, version)?;
         let client = issued.client(https, None)?;
         until("the new certificate is served", TAKEN_WITHIN, || async { check(&client, https).await.ok() }).await?;
         assert!(check(&before.client(https, None)?, https).await.is_err(), "the old one is served no more");
+        assert_eq!(check(&issued.client(gateways, None)?, gateways).await?, 401, "the gateways' listener follows");
+        assert!(check(&before.client(gateways, None)?, gateways).await.is_err(), "there as well");
     }
     // A key of another certificate: what was served goes on.
     let foreign = Issued { key: Issued::new()?.key, ..Issued::new()? };

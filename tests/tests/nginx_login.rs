@@ -73,6 +73,7 @@ fn expect_identity(robot: &Robot, answer: &http::Answer, uri: &str) {
         user: user.clone(),
         email: format!("{user}@example.test"),
         groups: format!("{user},staff"),
+        authorization: String::new(),
     };
     assert_eq!(seen, wanted, "what the app sees");
 }

@@ -14,6 +14,7 @@ use conclave_tests::check::Asker;
 use conclave_tests::kube::example::WHOAMI;
 use conclave_tests::kube::helm_test;
 use conclave_tests::kube::manifest::StatefulSet;
+use conclave_tests::kube::set::GATEWAYS;
 use conclave_tests::kube::stage::{Stage, auth_page};
 use conclave_tests::login::Login;
 use conclave_tests::report::Scenario;
@@ -103,12 +104,14 @@ async fn all_known(stage: &Stage, logins: &[Login], after: &str) -> Result<(), F
     Ok(())
 }
 
-/// The network policy: who is not a replica finds the peer port silent, and the public one open.
-async fn policy_holds(stage: &Stage) -> Result<usize, Failure> {
+/// The network policy: who is not a replica finds the peer port silent, and the public one open; the gateways' port is
+/// open to every pod while no gateways are named.
+async fn policy_holds(stage: &Stage, are_gateways_named: bool) -> Result<usize, Failure> {
     let stranger = stage.network.attach()?;
     let mut closed = 0;
     for pod in stage.set.pods.values() {
-        for (port, is_open, within) in [("http", true, TAKEN), ("peers", false, SWALLOWED)] {
+        for (port, is_open) in [("http", true), ("auth", !are_gateways_named), ("peers", false)] {
+            let within = if is_open { TAKEN } else { SWALLOWED };
             let target = pod.at(stage.set.manifest()?.port(&port.into())?);
             let mut dial = stranger.entering().to_vec();
             let line = format!("exec 3<>/dev/tcp/{}/{}", target.ip(), target.port());
@@ -121,12 +124,24 @@ async fn policy_holds(stage: &Stage) -> Result<usize, Failure> {
     Ok(closed)
 }
 
+/// With `ingress.exposeAuth=false` nobody asks the check through nginx, in whatever spelling, while the paths beside it
+/// are open.
+async fn check_is_closed(robot: &Robot) -> Result<(), Failure> {
+    for path in ["/oauth2/auth", "/oauth2/auth?x=1", "/oauth2/%61uth", "/oauth2//auth", "/oauth2/x/../auth"] {
+        let answer = robot.clone().get(&auth_page(path)).await?;
+        assert_eq!(answer.status, 503, "{path}: {}", answer.body);
+    }
+    let beside = robot.clone().get(&auth_page("/oauth2/userinfo")).await?;
+    assert_eq!(beside.status, 200, "{}", beside.body);
+    Ok(())
+}
+
 /// `helm test` passes.
 async fn helm_test_passes(stage: &Stage, dir: &WorkDir) -> Result<(), Failure> {
     let output = helm_test::run(stage, &dir.join("helm-test")).await?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("401 without a cookie"), "helm test: {said}{error}");
+    assert!(output.status.success() && said.contains("401 at") && said.contains("404 at"), "helm test: {said}{error}");
     Ok(())
 }
 
@@ -153,16 +168,17 @@ async fn rendered_set() -> Result<(), Failure> {
         scenario.figure(what, format!("{:.1} s", begun.elapsed().as_secs_f64()));
         begun = now();
     };
-    let mut stage = Stage::install(WHOAMI, &dir, &cluster).await?;
+    let mut stage = Stage::install_with(WHOAMI, &dir, &cluster, &["--set", "ingress.exposeAuth=false"]).await?;
     took(&mut scenario, "install");
     let (robots, logins) = log_in(&stage).await?;
     all_known(&stage, &logins, "logging in").await?;
+    check_is_closed(&robots[0]).await?;
     let port = stage.set.manifest()?.port(&"http".into())?;
     let (counts, known) = (Arc::new(Counts::default()), stage.ingress.known.clone());
     let mut watching: Vec<JoinHandle<()>> =
         vec![tokio::spawn(ask_pods(known.clone(), port, logins.clone(), Arc::clone(&counts)))];
     watching.extend(robots.into_iter().map(|robot| tokio::spawn(ask_pages(known.clone(), robot, Arc::clone(&counts)))));
-    let closed = policy_holds(&stage).await?;
+    let mut closed = policy_holds(&stage, false).await?;
     helm_test_passes(&stage, &dir).await?;
     took(&mut scenario, "logging in");
 
@@ -182,10 +198,14 @@ async fn rendered_set() -> Result<(), Failure> {
 
     let elsewhere = stage.render(&["--set", "ingress.annotations.note=changed"])?;
     assert_eq!(stage.set.upgrade(elsewhere).await?, 0, "nothing that the pods are made of has changed");
-    let changed = stage.render(&["--set-string", "extraArgs.banner=Welcome,extraArgs.skip-provider-button=false"])?;
+    let label = "networkPolicy.gateways[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name";
+    let gateways = format!("{label}={GATEWAYS}");
+    let shown = "extraArgs.banner=Welcome,extraArgs.skip-provider-button=false";
+    let changed = stage.render(&["--set", &gateways, "--set-string", shown])?;
     assert_eq!(stage.set.upgrade(changed).await?, 3, "a change of configuration restarts the pods");
     all_known(&stage, &logins, "a change of configuration").await?;
     assert!(sign_in_page(&stage).await?.contains("Welcome"), "the new configuration is not served");
+    closed += policy_holds(&stage, true).await?;
     took(&mut scenario, "a change of configuration");
 
     for pod in stage.set.pods.values_mut() {
@@ -200,7 +220,7 @@ async fn rendered_set() -> Result<(), Failure> {
     scenario.held("checks at pods known to be ready", count(&counts.pods));
     scenario.held("pages through nginx", count(&counts.pages));
     scenario.figure("failed", count(&counts.failed));
-    scenario.held("peer ports closed to strangers", closed);
+    scenario.held("ports found closed to strangers", closed);
     assert_eq!(count(&counts.failed), 0, "failed checks");
     assert!(count(&counts.pods) > 1000 && count(&counts.pages) > 1000, "hardly anything was asked");
     scenario.passed();

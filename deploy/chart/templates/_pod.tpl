@@ -30,6 +30,7 @@ checksum/htpasswd: {{ toYaml .Values.htpasswdFile.entries | sha256sum }}
 - --peer-address=0.0.0.0:{{ int .Values.cluster.peerPort }}
 - --data-dir=/var/lib/conclave/data
 - --admin-address=127.0.0.1:4182
+- --auth-address={{ .Values.httpScheme }}://0.0.0.0:{{ include "oauth2-proxy.authContainerPort" . }}
 - --max-staleness={{ .Values.cluster.maxStaleness }}
 - --drain-delay={{ int .Values.cluster.drainDelaySeconds }}s
 - --raft-timeouts={{ .Values.cluster.raftTimeouts }}
@@ -131,6 +132,9 @@ checksum/htpasswd: {{ toYaml .Values.htpasswdFile.entries | sha256sum }}
 {{- define "oauth2-proxy.pod.ports" -}}
 - name: {{ .Values.httpScheme }}
   containerPort: {{ include "oauth2-proxy.containerPort" . }}
+  protocol: TCP
+- name: auth
+  containerPort: {{ include "oauth2-proxy.authContainerPort" . }}
   protocol: TCP
 - name: peers
   containerPort: {{ int .Values.cluster.peerPort }}

@@ -6,8 +6,8 @@
 {{- if or .Values.cluster.tls.existingSecret .Values.cluster.tls.certManager -}}
 {{- fail "cluster.tls with certificates of your own is not built yet. Leave it empty: the replicas mint theirs from the cookie secret, and the traffic between them is always mutual TLS." -}}
 {{- end -}}
-{{- if not (has .Values.gateway (list "" "nginx" "traefik" "caddy" "envoy" "haproxy")) -}}
-{{- fail (printf "gateway %q is not known: set nginx (also for ingress-nginx), traefik, caddy, envoy or haproxy, or leave it empty to read the headers that oauth2-proxy reads." .Values.gateway) -}}
+{{- if not (has .Values.gateway (list "" "ingress-nginx" "nginx" "traefik" "caddy" "envoy" "haproxy")) -}}
+{{- fail (printf "gateway %q is not known: set ingress-nginx, nginx (a plain one with the block of the operating guide), traefik, caddy, envoy or haproxy, or leave it empty to read the headers that oauth2-proxy reads." .Values.gateway) -}}
 {{- end -}}
 {{- if or (lt (int .Values.replicaCount) 1) (gt (int .Values.replicaCount) 9) -}}
 {{- fail (printf "replicaCount %v: set 1, 3, 5, 7 or 9. Three survive the loss of one, five of two; every replica holds all sessions." .Values.replicaCount) -}}
@@ -18,16 +18,21 @@
 {{- fail (printf "replicaCount %d: the running set has %d replicas, and changing the members of a cluster is not built yet. Keep %d, or uninstall, delete the claims and install anew." $wanted (int $running.spec.replicas) (int $running.spec.replicas)) -}}
 {{- end -}}
 {{- if kindIs "map" .Values.extraArgs -}}
-{{- range $key := list "peers" "self" "peer-address" "data-dir" "admin-address" -}}
+{{- range $key := list "peers" "self" "peer-address" "data-dir" "admin-address" "auth-address" -}}
 {{- if hasKey $.Values.extraArgs $key -}}
-{{- fail (printf "extraArgs.%s is set by the chart, for each pod its own: take it out. replicaCount, cluster.* and persistence.* are the values behind it." $key) -}}
+{{- fail (printf "extraArgs.%s is set by the chart: take it out. replicaCount, cluster.*, persistence.* and authService.* are the values behind it." $key) -}}
 {{- end -}}
 {{- end -}}
 {{- else -}}
 {{- range .Values.extraArgs -}}
-{{- if regexMatch "^--?(peers|self|peer-address|data-dir|admin-address)(=|$)" (toString .) -}}
-{{- fail (printf "extraArgs: %s is set by the chart, for each pod its own: take it out. replicaCount, cluster.* and persistence.* are the values behind it." (regexFind "^[^=]*" .)) -}}
+{{- if regexMatch "^--?(peers|self|peer-address|data-dir|admin-address|auth-address)(=|$)" (toString .) -}}
+{{- fail (printf "extraArgs: %s is set by the chart: take it out. replicaCount, cluster.*, persistence.* and authService.* are the values behind it." (regexFind "^[^=]*" .)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $value, $port := dict "cluster.peerPort" .Values.cluster.peerPort "containerPort" .Values.containerPort -}}
+{{- if eq (toString $port) (include "oauth2-proxy.authContainerPort" $) -}}
+{{- fail (printf "%s %v is the port of the listener for gateways: choose another one." $value $port) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.gatewayApi.enabled (not .Values.gatewayApi.gatewayRef) -}}

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::certificates::{Certificate, Certificates, InvalidCertificate};
 use crate::config::ListenAddress;
-use crate::http::{self, Listener, Service, admin, peer as peer_endpoint};
+use crate::http::{self, Listener, Serves, Service, admin, peer as peer_endpoint};
 
 /// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
 const SLOW_REQUEST: Duration = Duration::from_secs(15);
@@ -32,11 +32,19 @@ const MAX_CONNECTIONS: usize = 16 * 1024;
 /// Operators are few.
 const MAX_OPERATOR_CONNECTIONS: usize = 64;
 
-/// Peers are few, and each keeps a handful of connections.
-const MAX_PEER_CONNECTIONS: usize = 256;
+/// Connections per worker of the peer listener: each question of a peer has one of its own.
+const MAX_PEER_CONNECTIONS: usize = 768;
+
+/// Replicas besides this one whose every question finds a connection.
+const OTHER_REPLICAS: usize = 4;
 
 /// Workers of the peer listener: two, so that a large snapshot chunk does not hold up a heartbeat.
 const PEER_WORKERS: usize = 2;
+
+const _: () = assert!(
+    OTHER_REPLICAS * PeerService::MAX_QUESTIONS_OF_A_PEER <= PEER_WORKERS * MAX_PEER_CONNECTIONS,
+    "if every peer fills all its lanes, the listener still takes what consensus asks next"
+);
 
 /// How long requests under way may take to finish at the stop: a login's own deadlines and a little.
 const FINISH_WITHIN_SECONDS: u64 = 30;
@@ -76,27 +84,49 @@ pub fn public(
     let secure = http.tls.as_ref().map(|tls| ("https_address", &tls.address, certificates.public.as_ref()));
     let mut locals = Vec::new();
     for (option, address, certificate) in plain.into_iter().chain(secure) {
-        let service = Arc::clone(service);
         let speaks = if certificate.is_some() { Listener::Tls } else { Listener::Plain };
-        let server = HttpServer::new(move || http::app(&service, speaks))
-            .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(SLOW_REQUEST)
-            .max_connections(MAX_CONNECTIONS)
-            .shutdown_timeout(FINISH_WITHIN_SECONDS)
-            .tcp_nodelay(true)
-            .disable_signals();
-        let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
-        let (server, local) = match (bind(address, option)?, certificate) {
-            (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
-            (Bound::Tcp(listener, local), Some(certificate)) => {
-                (server.listen_rustls_0_23(listener, certificate.server_config()?).map_err(failed)?, Some(local))
-            }
-            (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
-        };
-        spawn(server.run(), servers);
-        locals.extend(local);
+        locals.extend(serve(service, Serves::All(speaks), address, option, certificate, servers)?);
     }
     Ok(locals)
+}
+
+/// The listener for gateways alone. The address is none where it is off or on a Unix socket.
+pub fn gateways(
+    service: &Arc<Service>,
+    certificates: &Certificates,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<Option<SocketAddr>, ListenError> {
+    let Some(gateways) = &service.config.http.gateways else { return Ok(None) };
+    let certificate = certificates.public.as_ref().filter(|_| gateways.tls);
+    serve(service, Serves::Check, &gateways.address, "auth_address", certificate, servers)
+}
+
+fn serve(
+    service: &Arc<Service>,
+    serves: Serves,
+    address: &ListenAddress,
+    option: &'static str,
+    certificate: Option<&Arc<Certificate>>,
+    servers: &mut Vec<ServerHandle>,
+) -> Result<Option<SocketAddr>, ListenError> {
+    let service = Arc::clone(service);
+    let server = HttpServer::new(move || http::app(&service, serves))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(SLOW_REQUEST)
+        .max_connections(MAX_CONNECTIONS)
+        .shutdown_timeout(FINISH_WITHIN_SECONDS)
+        .tcp_nodelay(true)
+        .disable_signals();
+    let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
+    let (server, local) = match (bind(address, option)?, certificate) {
+        (Bound::Tcp(listener, local), None) => (server.listen(listener).map_err(failed)?, Some(local)),
+        (Bound::Tcp(listener, local), Some(certificate)) => {
+            (server.listen_rustls_0_23(listener, certificate.server_config()?).map_err(failed)?, Some(local))
+        }
+        (Bound::Unix(listener), _) => (server.listen_uds(listener).map_err(failed)?, None),
+    };
+    spawn(server.run(), servers);
+    Ok(local)
 }
 
 /// The listener for operators. The address is none on a Unix socket.

@@ -3,6 +3,7 @@
 mod cluster;
 mod cookies;
 mod credentials;
+mod gateway;
 mod headers;
 mod listeners;
 mod logging;
@@ -38,12 +39,15 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     let metrics_address = listeners::optional("metrics_address", settings, findings);
     let metrics_tls = listeners::metrics_tls(settings, findings);
     let cluster = cluster::cluster(settings, findings);
-    let gateway = listeners::gateway(settings, findings);
+    let gateway = gateway::gateway(settings, findings);
     let logging = logging::logging(settings, findings);
     let drain_delay = span("drain_delay", Ttl::ZERO, MAX_DRAIN_DELAY, settings, findings);
     let provider = provider::provider(settings, findings);
     let bearer = credentials::bearer(settings, provider.as_ref(), findings);
     let site = site::site(settings, bearer, findings);
+    if let (Some(http), Some(site)) = (&http, &site) {
+        headers::name_withheld(&site.headers, http.gateways.is_some(), findings);
+    }
     Some(Config {
         http: http?,
         cluster: cluster?,

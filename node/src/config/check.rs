@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::build;
 use super::option::Standing;
 use super::problem::Findings;
 use super::settings::{Settings, Variables};
+use super::{Notice, NoticeLevel, build};
 
 /// The answer to print, and the exit code. Values never print, so no secret does.
 pub fn report(args: &[String], variables: Variables<'_>) -> (String, u8) {
@@ -16,7 +16,13 @@ pub fn report(args: &[String], variables: Variables<'_>) -> (String, u8) {
     }
     let config = build::config(&settings, &mut findings);
     let mut out = String::new();
+    let is_idle = |notice: &&Notice| notice.level == NoticeLevel::WithoutEffect;
     for (option, origin) in settings.given() {
+        let idle = findings.notices().iter().filter(is_idle).find(|notice| notice.option == option.name);
+        if let Some(Notice { text, .. }) = idle {
+            let _ = writeln!(out, "{}: ignored ({}). {text}", option.name, origin.word());
+            continue;
+        }
         let _ = write!(out, "{}: {} ({})", option.name, option.standing.word(), origin.word());
         match option.standing.sentence() {
             "" => out.push('\n'),
@@ -30,7 +36,7 @@ pub fn report(args: &[String], variables: Variables<'_>) -> (String, u8) {
     }
     let said: Vec<_> =
         settings.given().filter(|(option, _)| !matches!(option.standing, Standing::Honoured(_))).collect();
-    let hints = findings.notices().iter().filter(|notice| {
+    let hints = findings.notices().iter().filter(|notice| !is_idle(notice)).filter(|notice| {
         !said.iter().any(|(option, _)| option.name == notice.option && option.standing.sentence() == notice.text)
     });
     for hint in hints {

@@ -17,6 +17,11 @@ pub struct HeaderConfig {
 }
 
 impl HeaderConfig {
+    /// The rules of answers that have a secret in them.
+    pub fn secret_answers(&self) -> impl Iterator<Item = &HeaderRule> {
+        self.answers.iter().filter(|rule| rule.has_secret())
+    }
+
     /// Whether sessions need to keep the access token.
     pub fn uses_access_token(&self) -> bool {
         self.claims().any(|claim| *claim == Claim::AccessToken)
@@ -45,7 +50,7 @@ impl HeaderConfig {
     }
 }
 
-/// One header: its values are joined by commas; without any value it is left out.
+/// One header: its values are joined by commas; without any value it stands empty on answers.
 #[derive(Clone, Debug)]
 pub struct HeaderRule {
     /// As given.
@@ -57,6 +62,11 @@ pub struct HeaderRule {
 }
 
 impl HeaderRule {
+    /// Whether a part of its value is the operator's secret and no claim.
+    pub fn has_secret(&self) -> bool {
+        self.values.iter().any(ValueSource::is_secret)
+    }
+
     /// A claim under a name.
     pub fn of_claim(name: &str, claim: Claim, prefix: &str) -> Self {
         let value = ValueSource::Claim { claim, form: ClaimForm::Prefixed(prefix.to_owned()) };
@@ -85,7 +95,7 @@ pub enum ClientCopies {
 /// Where a value comes from.
 #[derive(Clone, Debug)]
 pub enum ValueSource {
-    /// Given in the configuration; stands without a session too.
+    /// Given in the configuration.
     Secret(Secret<String>),
     /// The session's.
     Claim {
@@ -94,6 +104,16 @@ pub enum ValueSource {
         /// How it is written.
         form: ClaimForm,
     },
+}
+
+impl ValueSource {
+    /// Whether its value holds what the operator alone knows: it goes with a session to gateways, and to nothing else.
+    pub const fn is_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) | Self::Claim { form: ClaimForm::Basic(_), .. } => true,
+            Self::Claim { form: ClaimForm::Prefixed(_), .. } => false,
+        }
+    }
 }
 
 /// How a claim is written into a header.

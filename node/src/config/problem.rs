@@ -92,6 +92,11 @@ impl Findings {
         self.notices.push(Notice { level: NoticeLevel::Info, option: option.to_owned(), text: text.into() });
     }
 
+    /// An option that is given and changes nothing, since another option leaves it without effect.
+    pub fn without_effect(&mut self, option: &str, text: impl Into<String>) {
+        self.notices.push(Notice { level: NoticeLevel::WithoutEffect, option: option.to_owned(), text: text.into() });
+    }
+
     /// The value, or a problem with the option and nothing.
     pub fn take<T, E: fmt::Display>(&mut self, option: &str, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.problem(option, error.to_string())).ok()

@@ -23,7 +23,7 @@ pub(super) enum Command {
 pub(super) struct Options {
     /// The demo app; the provider takes the port ten above.
     pub(super) app_port: u16,
-    /// The first replica; each further one is a hundred above, with peer and admin port next to it.
+    /// The first replica; each further one is a hundred above, with its other ports next to it.
     pub(super) base_port: u16,
 }
 
@@ -60,8 +60,8 @@ const BASE_PORT: &str = "--base-port";
 /// The provider stands ten ports above the app.
 const HIGHEST_APP_PORT: u16 = u16::MAX - 10;
 
-/// The third replica's admin port stands 202 above the base.
-const HIGHEST_BASE_PORT: u16 = u16::MAX - 202;
+/// The third replica's port for gateways stands 203 above the base.
+const HIGHEST_BASE_PORT: u16 = u16::MAX - 203;
 
 /// For `conclave dev --help`.
 pub(super) const HELP: &str = "\

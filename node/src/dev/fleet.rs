@@ -158,6 +158,7 @@ impl Recipe {
             format!("--http-address=127.0.0.1:{}", own.http),
             format!("--peer-address=127.0.0.1:{}", own.peer),
             format!("--admin-address=127.0.0.1:{}", own.admin),
+            format!("--auth-address=127.0.0.1:{}", own.auth),
             format!("--peers={}", peers.join(",")),
             format!("--self={}", own.peer_name()),
             format!("--data-dir={}", dir.join(&name).display()),
@@ -172,7 +173,7 @@ impl Recipe {
             format!("--cookie-name={COOKIE_NAME}"),
             "--cookie-secure=false".to_owned(),
             "--set-xauthrequest=true".to_owned(),
-            "--gateway=nginx".to_owned(),
+            "--gateway=ingress-nginx".to_owned(),
             // Short, so that the loss of the majority shows within a visit to the page.
             "--max-staleness=10s".to_owned(),
             "--drain-delay=0s".to_owned(),

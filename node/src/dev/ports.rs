@@ -34,7 +34,7 @@ pub(super) struct Ports {
     pub(super) replicas: [ReplicaPorts; REPLICAS],
 }
 
-/// The three ports of one replica.
+/// The ports of one replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReplicaPorts {
     /// The service.
@@ -43,6 +43,8 @@ pub(super) struct ReplicaPorts {
     pub(super) peer: u16,
     /// Operators.
     pub(super) admin: u16,
+    /// Gateways; here the demo app.
+    pub(super) auth: u16,
 }
 
 impl ReplicaPorts {
@@ -57,7 +59,7 @@ impl Ports {
     pub(super) fn plan(options: &Options) -> Result<Self, PortTaken> {
         let replica = |number: u16| {
             let http = options.base_port + 100 * number;
-            ReplicaPorts { http, peer: http + 1, admin: http + 2 }
+            ReplicaPorts { http, peer: http + 1, admin: http + 2, auth: http + 3 }
         };
         Ok(Self {
             app: options.app_port,
@@ -71,11 +73,12 @@ impl Ports {
     pub(super) fn claim(&self) -> Result<Listeners, PortTaken> {
         let app = bind(self.app, "the demo app")?;
         let provider = bind(self.provider, "the demo provider")?;
-        let mut tried = Vec::with_capacity(3 * REPLICAS);
+        let mut tried = Vec::with_capacity(4 * REPLICAS);
         for replica in self.replicas {
             tried.push(bind(replica.http, "a replica")?);
             tried.push(bind(replica.peer, "a replica's peers")?);
             tried.push(bind(replica.admin, "a replica's status")?);
+            tried.push(bind(replica.auth, "a replica's checks")?);
         }
         Ok(Listeners { app, provider })
     }
@@ -97,7 +100,8 @@ mod tests {
         assert_eq!((ports.app, ports.provider), (4080, 4090));
         let http: Vec<u16> = ports.replicas.iter().map(|replica| replica.http).collect();
         assert_eq!(http, [4180, 4280, 4380]);
-        assert_eq!((ports.replicas[2].peer, ports.replicas[2].admin), (4381, 4382));
+        let third = ports.replicas[2];
+        assert_eq!((third.peer, third.admin, third.auth), (4381, 4382, 4383));
     }
 
     #[test]

@@ -45,6 +45,8 @@ struct StatusView {
     opened_bytes: usize,
     clock_deviation_ms: Option<i64>,
     disk: DiskView,
+    /// Gateways for whose checks no rule opens on this replica.
+    closed_gateways: Vec<String>,
     members: Vec<MemberView>,
 }
 
@@ -143,6 +145,7 @@ async fn status(service: web::Data<Service>) -> HttpResponse {
     view.ready = reasons.is_empty();
     view.reasons = reasons;
     view.opened_bytes = service.opened.bytes();
+    view.closed_gateways = service.gateways.closed();
     HttpResponse::Ok().json(view)
 }
 

@@ -1,6 +1,7 @@
 //! `GET /oauth2/auth`: the check that a gateway asks on each request. No await, no lock, no mailbox
 //! and no store on the common path.
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use conclave_proto::forwarded::Endpoint;
 use conclave_proto::policy::QueryConstraints;
@@ -20,12 +21,17 @@ pub async fn auth(request: HttpRequest, worker: web::Data<Worker>) -> HttpRespon
         audit::bad_input(&Asker::of(&request, &worker.service, Endpoint::Auth), invalid);
         worker.service.metrics.auth_forbidden.inc();
         worker.service.metrics.denied("bad_input");
-        return respond::auth(AuthAnswer::Forbid, &worker.service.site);
+        return respond::auth(AuthAnswer::Forbid, &worker);
     }
     match chain::find(&request, &worker) {
         Found::Settled(standing) => answer(&request, &worker, &standing),
         Found::Later(standing) => answer(&request, &worker, &standing.await),
     }
+}
+
+/// What the gateways' listener says to every other path.
+pub async fn nothing_else() -> HttpResponse {
+    respond::text(StatusCode::NOT_FOUND, "Not Found: this listener answers the auth endpoint alone\n")
 }
 
 fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpResponse {
@@ -59,5 +65,5 @@ fn answer(request: &HttpRequest, worker: &Worker, standing: &Standing) -> HttpRe
             AuthAnswer::Forbid
         }
     };
-    respond::auth(answer, &service.site)
+    respond::auth(answer, worker)
 }

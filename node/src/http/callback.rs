@@ -94,7 +94,7 @@ async fn complete(
         // Another request of the same answer made the session, and its cookie went with that one.
         Ok(Redeemed::Elsewhere) => Ok(respond::redirect(request, Destination::Return(&target), &[])),
         Err(problem) => {
-            let cookies = if problem.spends_the_attempt() { vec![clear] } else { Vec::new() };
+            let cookies = if problem.clears_the_attempt() { vec![clear] } else { Vec::new() };
             Err(Failed { problem, cookies })
         }
     }

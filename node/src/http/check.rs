@@ -48,7 +48,9 @@ pub fn judge<'s>(
     let who = session.map(Opened::known);
     let headers = Headers(request.headers());
     let original = if policy.opening.any() {
-        original_request(worker.service.gateway(), &peer(request), endpoint, own(request), &headers).request
+        let (service, source) = (&worker.service, peer(request));
+        let found = original_request(service.gateway(), &source, endpoint, own(request), &headers);
+        service.gateways.believed(source, endpoint, found, &service.metrics)
     } else {
         UNREAD
     };

@@ -9,7 +9,8 @@ use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, web};
 use conclave_proto::fetch_metadata::Cause;
 use conclave_proto::forwarded::{
-    Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets, original_request,
+    Arrival, Endpoint, GatewayConfig, HeaderView, OriginalRequest, OwnRequest, PeerAddress, default_targets,
+    original_request,
 };
 use conclave_proto::redirect::{ReturnTo, Targets};
 use percent_encoding::percent_decode_str;
@@ -102,10 +103,16 @@ pub fn peer(request: &HttpRequest) -> PeerAddress {
     request.peer_addr().map_or(PeerAddress::Unix, |address| PeerAddress::Ip(address.ip()))
 }
 
+/// The kind of listener that a request came in at: one whose application does not say is open to all.
+pub fn arrival(request: &HttpRequest) -> Arrival {
+    request.app_data::<Arrival>().copied().unwrap_or_default()
+}
+
 /// The request as it came in.
 pub fn own(request: &HttpRequest) -> OwnRequest<'_> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     OwnRequest {
+        arrival: arrival(request),
         method: request.method().as_str(),
         scheme: if request.app_config().secure() { "https" } else { "http" },
         host: host.or_else(|| request.uri().host()).unwrap_or(""),
@@ -118,6 +125,7 @@ pub struct Visit<'r> {
     /// What the original request was.
     pub original: OriginalRequest<'r>,
     peer: PeerAddress,
+    endpoint: Endpoint,
     own: OwnRequest<'r>,
     headers: &'r Headers<'r>,
 }
@@ -125,9 +133,19 @@ pub struct Visit<'r> {
 impl<'r> Visit<'r> {
     /// Reads a request to a page of ours.
     pub fn read(request: &'r HttpRequest, headers: &'r Headers<'r>, gateway: &GatewayConfig) -> Self {
+        Self::read_at(Endpoint::Browser, request, headers, gateway)
+    }
+
+    /// Reads a request that a browser made at this kind of endpoint, or that a gateway asks about there.
+    pub fn read_at(
+        endpoint: Endpoint,
+        request: &'r HttpRequest,
+        headers: &'r Headers<'r>,
+        gateway: &GatewayConfig,
+    ) -> Self {
         let (peer, own) = (peer(request), own(request));
-        let original = original_request(gateway, &peer, Endpoint::Browser, own, headers).request;
-        Self { original, peer, own, headers }
+        let original = original_request(gateway, &peer, endpoint, own, headers).request;
+        Self { original, peer, endpoint, own, headers }
     }
 
     /// Host with port as the browser named it; empty if it named none.
@@ -150,7 +168,7 @@ impl<'r> Visit<'r> {
     pub fn target(&self, named: Option<&str>, gateway: &GatewayConfig, targets: &Targets<'_>) -> ReturnTo {
         let header =
             self.headers.0.get("x-auth-request-redirect").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let defaults = default_targets(gateway, &self.peer, self.own, self.headers, targets.prefix);
+        let defaults = default_targets(gateway, &self.peer, self.endpoint, self.own, self.headers, targets.prefix);
         let candidates = named.into_iter().chain(header).chain(defaults.iter().map(String::as_str));
         ReturnTo::first_of(candidates, targets)
     }

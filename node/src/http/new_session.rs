@@ -14,7 +14,7 @@ use tracing::warn;
 use super::problem::Problem;
 use super::{COMMIT_DEADLINE, Service};
 use crate::audit::{self, Asker};
-use crate::inject::{NGINX_HEAD_BUDGET, answer_headers, head_bytes};
+use crate::inject::{NGINX_HEAD_BUDGET, answer_headers};
 
 /// What a session is made of.
 pub struct NewSession<'a> {
@@ -88,8 +88,7 @@ fn refused(service: &Service, refusal: Refusal) -> Result<Committed, Problem> {
 
 fn seal(service: &Service, ring: &Keyring, new: &NewSession<'_>) -> Result<(Ticket, CreateSession), Problem> {
     let (site, body) = (&service.site, &new.body);
-    let headers = answer_headers(site.headers(), body)?;
-    let head = head_bytes(&headers);
+    let head = answer_headers(site.headers(), body)?.head_bytes();
     if head > NGINX_HEAD_BUDGET {
         warn!(head, "the headers of this session do not fit into nginx's default proxy_buffer_size of 4k: raise it");
     }

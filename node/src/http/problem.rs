@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use conclave_proto::command::Refusal;
 use conclave_proto::policy::DenyReason;
 use conclave_proto::seal::SealError;
+use conclave_proto::wire::{LoginRefusal, RefusalKind};
 use conclave_raft::{ClaimError, WriteError};
 use thiserror::Error;
 
@@ -66,6 +67,10 @@ pub enum Problem {
     /// The answer was used before, and that login failed.
     #[error("this answer of the identity provider was used already, and that login did not succeed")]
     AlreadyFailed,
+    /// The attempt was refused before, by whichever replica: the same page again, and the code goes
+    /// nowhere.
+    #[error("{}", .0.cause())]
+    RefusedBefore(LoginRefusal),
     /// Not ready.
     #[error("this replica cannot serve logins yet: {0}")]
     NotReady(String),
@@ -131,19 +136,12 @@ impl Problem {
                 "Login failed",
                 "Try again. If it happens again, somebody may be trying to mix up logins: tell whoever runs this service.",
             ),
-            Self::Provider(_) => shown(StatusCode::BAD_GATEWAY, "Identity provider not available", TRY_SOON),
-            Self::Exchange(error) => exchange(error),
-            Self::NotAllowed(_) => shown(
-                StatusCode::FORBIDDEN,
-                "Not allowed",
-                "Sign in with another account, or ask whoever runs this service for access.",
-            ),
-            Self::Unprintable(_) => shown(StatusCode::FORBIDDEN, "Login failed", ASK_PROVIDER),
-            Self::TooLarge(_) => shown(
-                StatusCode::FORBIDDEN,
-                "Login failed",
-                "Ask whoever runs the identity provider to send fewer claims or groups to this application.",
-            ),
+            Self::Provider(_) => refused(RefusalKind::Outage),
+            Self::Exchange(error) => refused(kind_of(error)),
+            Self::NotAllowed(_) => refused(RefusalKind::Policy),
+            Self::Unprintable(_) => refused(RefusalKind::Claim),
+            Self::TooLarge(_) => refused(RefusalKind::TooLarge),
+            Self::RefusedBefore(refusal) => refused(refusal.kind),
             Self::AlreadyFailed => shown(StatusCode::FORBIDDEN, "Login failed", "Please try again."),
             Self::NotReady(_) | Self::CannotKnow(_) | Self::TooBusy(_) | Self::Stopping => {
                 shown(StatusCode::SERVICE_UNAVAILABLE, "Not available right now", TRY_SOON)
@@ -153,17 +151,15 @@ impl Problem {
                 "Storage nearly full",
                 "Ask the operators of this service to enlarge its volumes, then sign in again.",
             ),
-            Self::Write(_) | Self::Refused(_) | Self::Claim(_) => shown(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Not available right now",
-                "Nothing was changed in your browser. Please try again in a moment.",
-            ),
+            Self::Write(_) | Self::Refused(_) | Self::Claim(_) => refused(RefusalKind::NotRecorded),
         }
     }
 
     /// Whether whoever runs this service should look at it, rather than the person in the browser.
     pub fn is_ours(&self) -> bool {
-        self.shown().status.is_server_error() && self.malformed().is_none()
+        // Said when it happened, or asked for too often: a visitor can repeat both at will.
+        let repeats = matches!(self, Self::RefusedBefore(_) | Self::Claim(ClaimError::Busy));
+        !repeats && self.shown().status.is_server_error() && self.malformed().is_none()
     }
 
     /// What was malformed, if that is what is wrong; a short stable name for metrics.
@@ -181,6 +177,7 @@ impl Problem {
             | Self::Unprintable(_)
             | Self::TooLarge(_)
             | Self::AlreadyFailed
+            | Self::RefusedBefore(_)
             | Self::NotReady(_)
             | Self::CannotKnow(_)
             | Self::TooBusy(_)
@@ -192,8 +189,10 @@ impl Problem {
         }
     }
 
-    /// Whether the code is gone: then the attempt's login cookie is of no more use.
-    pub fn spends_the_attempt(&self) -> bool {
+    /// Whether the attempt's login cookie goes with the answer: whoever was vouched for, or came late,
+    /// has no more use for it. Where the provider did not vouch it stays, as in oauth2-proxy, so that
+    /// the page can be asked for again.
+    pub fn clears_the_attempt(&self) -> bool {
         match self {
             Self::NotAllowed(_)
             | Self::Unprintable(_)
@@ -211,11 +210,41 @@ impl Problem {
             | Self::Issuer
             | Self::Provider(_)
             | Self::Exchange(_)
+            | Self::RefusedBefore(_)
             | Self::NotReady(_)
             | Self::CannotKnow(_)
             | Self::TooBusy(_)
             | Self::Claim(_)
             | Self::Stopping => false,
+        }
+    }
+
+    /// Whether an attempt that ended like this is refused from then on, and as what. None where the
+    /// code was certainly not sent.
+    pub fn spends(&self) -> Option<RefusalKind> {
+        match self {
+            Self::Exchange(error) => error.code_was_sent().then(|| kind_of(error)),
+            Self::NotAllowed(_) => Some(RefusalKind::Policy),
+            Self::Unprintable(_) => Some(RefusalKind::Claim),
+            Self::TooLarge(_) => Some(RefusalKind::TooLarge),
+            Self::RefusedBefore(refusal) => Some(refusal.kind),
+            // Later than the exchange.
+            Self::AlreadyFailed
+            | Self::Write(_)
+            | Self::Refused(_)
+            | Self::StorageNearlyFull
+            | Self::NotReady(_)
+            | Self::Stopping => Some(RefusalKind::NotRecorded),
+            Self::Input(_)
+            | Self::Unparsable(_)
+            | Self::Incomplete(_)
+            | Self::NoLoginCookie { .. }
+            | Self::RefusedByProvider { .. }
+            | Self::Issuer
+            | Self::Provider(_)
+            | Self::CannotKnow(_)
+            | Self::TooBusy(_)
+            | Self::Claim(_) => None,
         }
     }
 
@@ -225,6 +254,7 @@ impl Problem {
             Self::NoLoginCookie { why } => (*why).to_owned(),
             Self::Provider(error) => error.to_string(),
             Self::Exchange(error) => error.to_string(),
+            Self::RefusedBefore(refusal) => format!("this attempt was refused before ({:?})", refusal.kind),
             Self::Input(_)
             | Self::Unparsable(_)
             | Self::ForeignForm
@@ -248,6 +278,7 @@ impl Problem {
 }
 
 const TRY_SOON: &str = "Please try again in a moment. If it lasts, tell whoever runs this service.";
+const TRY_AGAIN: &str = "Please try again. If it happens again, tell whoever runs this service.";
 const ASK_PROVIDER: &str = "Ask whoever runs the identity provider to correct the account.";
 
 fn not_understood(status: StatusCode) -> Shown {
@@ -267,25 +298,47 @@ fn input_status(invalid: InvalidInput) -> StatusCode {
     }
 }
 
-fn exchange(error: &ExchangeError) -> Shown {
+/// What kind of refusal a failed exchange is.
+fn kind_of(error: &ExchangeError) -> RefusalKind {
     if error.is_outage() {
-        return Shown { status: StatusCode::BAD_GATEWAY, title: "Identity provider not available", advice: TRY_SOON };
+        return RefusalKind::Outage;
     }
-    // oauth2-proxy's statuses: 403 where its session validation fails, 500 for the rest.
-    let status = match error {
+    match error {
         ExchangeError::IdToken(InvalidIdToken::NoAudience(_))
         | ExchangeError::Provider(_)
         | ExchangeError::Deadline
         | ExchangeError::Token(_)
         | ExchangeError::Userinfo(_)
-        | ExchangeError::Claims(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        ExchangeError::IdToken(_) => StatusCode::FORBIDDEN,
-    };
-    Shown {
-        status,
-        title: "Login failed",
-        advice: "Please try again. If it happens again, tell whoever runs this service.",
+        | ExchangeError::Claims(_) => RefusalKind::Provider,
+        ExchangeError::IdToken(_) => RefusalKind::IdToken,
     }
+}
+
+/// The page of a refusal, the first time and each time after it. oauth2-proxy's statuses: 403 where
+/// its session validation fails, 500 for the rest.
+fn refused(kind: RefusalKind) -> Shown {
+    let (status, title, advice) = match kind {
+        RefusalKind::Provider => (StatusCode::INTERNAL_SERVER_ERROR, "Login failed", TRY_AGAIN),
+        RefusalKind::IdToken => (StatusCode::FORBIDDEN, "Login failed", TRY_AGAIN),
+        RefusalKind::Outage => (StatusCode::BAD_GATEWAY, "Identity provider not available", TRY_SOON),
+        RefusalKind::Policy => (
+            StatusCode::FORBIDDEN,
+            "Not allowed",
+            "Sign in with another account, or ask whoever runs this service for access.",
+        ),
+        RefusalKind::Claim => (StatusCode::FORBIDDEN, "Login failed", ASK_PROVIDER),
+        RefusalKind::TooLarge => (
+            StatusCode::FORBIDDEN,
+            "Login failed",
+            "Ask whoever runs the identity provider to send fewer claims or groups to this application.",
+        ),
+        RefusalKind::NotRecorded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Not available right now",
+            "Nothing was changed in your browser. Please try again in a moment.",
+        ),
+    };
+    Shown { status, title, advice }
 }
 
 fn described(description: &Option<String>) -> String {

@@ -62,11 +62,11 @@ pub async fn proxied(request: HttpRequest, worker: web::Data<Worker>) -> HttpRes
             if wants_json(&request, &worker, endpoint) {
                 return respond::json_error(StatusCode::SERVICE_UNAVAILABLE);
             }
-            respond::problem_page(&worker, &why.into(), own_target(&request, &worker).as_str())
+            respond::problem_page(&worker, &why.into(), own_target(&request, &worker, endpoint).as_str())
         }
         Verdict::Forbid(session, reason) => {
             audit::check_forbidden(&asker(), session.map(|opened| &opened.identity), &reason);
-            refuse(&request, &worker, reason)
+            refuse(&request, &worker, endpoint, reason)
         }
     }
 }
@@ -82,7 +82,7 @@ fn hand_on(request: &HttpRequest, worker: &Worker, route: &Route, session: Optio
         Route::NoSlash(slashed) => respond::moved(request, Destination::Slashed(slashed)),
         Route::Nothing => respond::text(StatusCode::NOT_FOUND, "404 page not found\n"),
     };
-    respond::add_session(&mut response, session, &worker.service.site);
+    respond::add_session(&mut response, session, worker);
     response
 }
 
@@ -94,7 +94,7 @@ async fn ask_to_sign_in(request: &HttpRequest, worker: &Worker, endpoint: Endpoi
     let service = &worker.service;
     let skip_page = service.site.config().skip_provider_button;
     let headers = Headers(request.headers());
-    let visit = Visit::read(request, &headers, service.gateway());
+    let visit = Visit::read_at(endpoint, request, &headers, service.gateway());
     if skip_page && !service.site.cause(&visit).shows_page() {
         return start::refuse_background();
     }
@@ -134,7 +134,7 @@ fn accepts_json(request: &HttpRequest) -> bool {
 
 /// 403: a constraint of the query is the gateway's affair and gets plain text; a rule of the site
 /// gets a page that names it.
-fn refuse(request: &HttpRequest, worker: &Worker, reason: DenyReason) -> HttpResponse {
+fn refuse(request: &HttpRequest, worker: &Worker, endpoint: Endpoint, reason: DenyReason) -> HttpResponse {
     match reason {
         DenyReason::QueryGroup { .. }
         | DenyReason::QueryEmail
@@ -145,16 +145,16 @@ fn refuse(request: &HttpRequest, worker: &Worker, reason: DenyReason) -> HttpRes
             if worker.service.site.config().force_json_errors {
                 return respond::json_error(StatusCode::FORBIDDEN);
             }
-            let target = own_target(request, worker);
+            let target = own_target(request, worker, endpoint);
             respond::problem_page(worker, &Problem::NotAllowed(reason), target.as_str())
         }
     }
 }
 
 /// Where "go back" leads: to the page that was asked for.
-fn own_target(request: &HttpRequest, worker: &Worker) -> ReturnTo {
+fn own_target(request: &HttpRequest, worker: &Worker, endpoint: Endpoint) -> ReturnTo {
     let service = &worker.service;
     let headers = Headers(request.headers());
-    let visit = Visit::read(request, &headers, service.gateway());
+    let visit = Visit::read_at(endpoint, request, &headers, service.gateway());
     service.site.target(&visit, None, service.gateway())
 }

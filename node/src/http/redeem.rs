@@ -8,11 +8,12 @@ use conclave_proto::id::SessionKey;
 use conclave_proto::login::LoginAttempt;
 use conclave_proto::policy::{Known, login_allowed};
 use conclave_proto::session::SessionBody;
-use conclave_raft::{Claim, ReplicatedStore};
+use conclave_proto::wire::{AttemptOutcome, LoginRefusal};
+use conclave_raft::{CLAIM_LIFETIME, Claim, ReplicatedStore};
 
-use super::Service;
 use super::new_session::{self, Committed, NewSession};
 use super::problem::Problem;
+use super::{COMMIT_DEADLINE, Service};
 use crate::audit::Asker;
 use crate::oidc::SessionClaims;
 
@@ -22,6 +23,11 @@ const CLAIM_DEADLINE: Duration = Duration::from_secs(20);
 
 /// How long all calls to the provider together may take.
 const EXCHANGE_DEADLINE: Duration = Duration::from_secs(12);
+
+const _: () = assert!(
+    EXCHANGE_DEADLINE.as_millis() + COMMIT_DEADLINE.as_millis() < CLAIM_LIFETIME.as_millis() as u128,
+    "a claim outlasts the login that it is for: otherwise a second replica sends the code meanwhile"
+);
 
 /// A checked callback.
 pub struct Login {
@@ -53,14 +59,24 @@ pub enum Redeemed {
 pub async fn redeem(service: Arc<Service>, login: Login) -> Result<Redeemed, Problem> {
     let store = service.store().ok_or_else(|| service.not_ready())?;
     let attempt = login.attempt.attempt;
-    match store.claim(attempt, login.client, CLAIM_DEADLINE).await? {
-        Claim::Granted => {}
-        Claim::Finished { ok: true } => return Ok(Redeemed::Elsewhere),
-        Claim::Finished { ok: false } => return Err(Problem::AlreadyFailed),
+    let grant = match store.claim(attempt, login.client, CLAIM_DEADLINE).await? {
+        Claim::Granted(grant) => grant,
+        Claim::Finished(AttemptOutcome::Session) => return Ok(Redeemed::Elsewhere),
+        Claim::Finished(AttemptOutcome::Refused(refusal)) => return Err(Problem::RefusedBefore(refusal)),
+    };
+    let made = make_session(&service, store, &login).await;
+    grant.end(outcome_of(&made)).await;
+    made
+}
+
+/// What the cluster remembers of the attempt; none if the code was not sent.
+fn outcome_of(made: &Result<Redeemed, Problem>) -> Option<AttemptOutcome> {
+    match made {
+        Ok(Redeemed::Session(_) | Redeemed::Elsewhere) => Some(AttemptOutcome::Session),
+        Err(problem) => {
+            problem.spends().map(|kind| AttemptOutcome::Refused(LoginRefusal::new(kind, problem.to_string())))
+        }
     }
-    let outcome = make_session(&service, store, &login).await;
-    store.end_claim(attempt, outcome.is_ok()).await;
-    outcome
 }
 
 async fn make_session(service: &Service, store: &ReplicatedStore, login: &Login) -> Result<Redeemed, Problem> {

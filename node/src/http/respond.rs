@@ -36,11 +36,11 @@ pub enum AuthAnswer<'a> {
 }
 
 /// The answer of `/auth`. It carries no cache headers, so that the gateway may cache it.
-pub fn auth(answer: AuthAnswer<'_>, site: &Site) -> HttpResponse {
+pub fn auth(answer: AuthAnswer<'_>, worker: &Worker) -> HttpResponse {
     match answer {
         AuthAnswer::Allow(session) => {
-            let mut response = HttpResponse::new(site.ok_status());
-            add_session(&mut response, session, site);
+            let mut response = HttpResponse::new(worker.service.site.ok_status());
+            add_session(&mut response, session, worker);
             response
         }
         AuthAnswer::SignIn => text(StatusCode::UNAUTHORIZED, "Unauthorized\n"),
@@ -49,11 +49,15 @@ pub fn auth(answer: AuthAnswer<'_>, site: &Site) -> HttpResponse {
     }
 }
 
-/// Puts what is known about a session on an answer that lets it through; where a rule lets nobody
-/// through, what the configured headers hold by themselves.
-pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>, site: &Site) {
+/// Puts what is known about a session on an answer that lets it through, as far as this listener may tell it; where a
+/// rule opens without a session, what is told of nobody.
+pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>, worker: &Worker) {
+    let (service, arrival) = (&worker.service, worker.arrival());
+    if session.is_some_and(|session| session.headers.withheld_at(arrival)) {
+        service.notice_withheld();
+    }
     let headers = response.headers_mut();
-    for (name, value) in session.map_or(site.headers_of_nobody(), |session| &session.headers) {
+    for (name, value) in session.map_or(service.site.headers_of_nobody(), |session| session.headers.at(arrival)) {
         headers.insert(name.clone(), value.clone());
     }
 }

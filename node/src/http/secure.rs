@@ -3,7 +3,7 @@
 use actix_web::dev::RequestHead;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
-use conclave_proto::forwarded::{Endpoint, OwnRequest, PeerAddress, original_request, secure_url};
+use conclave_proto::forwarded::{Arrival, Endpoint, OwnRequest, PeerAddress, original_request, secure_url};
 use conclave_proto::redirect::LocalUri;
 
 use super::extract::{Headers, Visit};
@@ -14,7 +14,13 @@ use crate::config::ListenAddress;
 /// Whether a request came without TLS as far as trusted headers say; without them it came as the
 /// listener speaks. A path that is not clean is cleaned first.
 pub fn came_in_the_clear(head: &RequestHead, listener: Listener, service: &Service) -> bool {
-    let own = OwnRequest { method: head.method.as_str(), scheme: listener.scheme(), host: "", uri: head.uri.path() };
+    let own = OwnRequest {
+        arrival: Arrival::Shared,
+        method: head.method.as_str(),
+        scheme: listener.scheme(),
+        host: "",
+        uri: head.uri.path(),
+    };
     let peer = head.peer_addr.map_or(PeerAddress::Unix, |address| PeerAddress::Ip(address.ip()));
     let headers = Headers(&head.headers);
     let found = original_request(service.gateway(), &peer, Endpoint::Browser, own, &headers);

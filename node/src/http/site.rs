@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::extract::Visit;
 use crate::config::{Config, HeaderConfig, ProviderConfig, SiteConfig};
-use crate::inject::{InjectedHeaders, injected};
+use crate::inject::{InjectedHeaders, headers_of_nobody};
 
 /// The configuration names a site that cannot be served.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -48,8 +48,8 @@ impl Site {
         let provider = config.providers.iter().find(|provider| provider.id == site.provider);
         let provider =
             provider.ok_or_else(|| InvalidSite::Provider { site: site.id.clone(), provider: site.provider.clone() })?;
-        // The rules were tried when the configuration was read: without a session they hold only secrets.
-        let nobody = injected(&site.headers.answers, None).unwrap_or_default();
+        // The rules were tried when the configuration was read: without a session nothing else can be wrong with them.
+        let nobody = headers_of_nobody(&site.headers).unwrap_or_default();
         Ok(Self {
             nobody,
             config: Arc::new(site.clone()),

@@ -3,6 +3,8 @@
 
 mod advisories;
 mod credentials;
+mod gateway_kinds;
+mod gateways;
 mod login;
 mod named_rules;
 mod outward;

@@ -69,6 +69,14 @@ impl ExchangeError {
         }
     }
 
+    /// Whether the code may have reached the provider: then it is spent.
+    pub fn code_was_sent(&self) -> bool {
+        match self {
+            Self::Provider(_) | Self::Token(TokenError::Secret(_) | TokenError::NoEndpoint) => false,
+            Self::Deadline | Self::Token(_) | Self::IdToken(_) | Self::Userinfo(_) | Self::Claims(_) => true,
+        }
+    }
+
     /// Whether what came back was refused by our rules: the login is not to be trusted.
     pub fn is_refusal(&self) -> bool {
         match self {

@@ -1,10 +1,6 @@
 //! The kinds of gateway, and the one set of headers that each of them overwrites itself.
 
-use std::fmt;
-
 use thiserror::Error;
-
-use super::headers::HeaderView;
 
 /// What stands in front. Never guessed: a plain nginx hands a client's `X-Original-URL` on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,49 +8,46 @@ pub enum Gateway {
     /// Not named: headers are read as oauth2-proxy reads them.
     #[default]
     None,
-    /// ingress-nginx, or an nginx that sets the same headers.
+    /// ingress-nginx, which writes its own check.
+    IngressNginx,
+    /// A plain nginx that sets the same headers, as the block of the guide does.
     Nginx,
     /// Traefik's `forwardAuth`.
     Traefik,
     /// Caddy's `forward_auth`.
     Caddy,
-    /// Envoy: which original URL it reports is not known yet, so no rule about URLs opens.
+    /// Envoy's HTTP `ext_authz`: its check has the original method, host and path in the request line, so that they
+    /// are known under a `static://` upstream and nowhere else.
     Envoy,
-    /// HAProxy: as with Envoy.
+    /// HAProxy with the lines of the guide, by which it sets what Traefik sets.
     Haproxy,
 }
 
 /// No such kind of gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no gateway is called {0:?}: use nginx, traefik, caddy, envoy or haproxy")]
+#[error("no gateway is called {0:?}: use ingress-nginx, nginx, traefik, caddy, envoy or haproxy")]
 pub struct UnknownGateway(pub String);
 
-/// A trusted source sent the headers of another kind and lacks those of the configured one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GatewayNotice {
-    /// What is configured.
-    pub configured: Gateway,
-    /// Whose headers came.
-    pub seen: Gateway,
+/// A header by which kinds of gateway are told apart.
+#[derive(Clone, Copy)]
+pub(super) struct Mark {
+    /// As it is looked up: lower-case.
+    pub(super) name: &'static str,
+    /// As it is shown.
+    pub(super) shown: &'static str,
 }
 
-impl fmt::Display for GatewayNotice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seen = self.seen.name();
-        write!(f, "a trusted proxy sends the headers of {seen}, which are not read: ")?;
-        match self.configured {
-            Gateway::None => write!(f, "set gateway={seen} if it is one"),
-            Gateway::Nginx | Gateway::Traefik | Gateway::Caddy | Gateway::Envoy | Gateway::Haproxy => {
-                write!(f, "gateway is {}, set gateway={seen} if that is wrong", self.configured.name())
-            }
-        }
-    }
-}
+const ORIGINAL_URL: Mark = Mark { name: "x-original-url", shown: "X-Original-URL" };
+const ORIGINAL_METHOD: Mark = Mark { name: "x-original-method", shown: "X-Original-Method" };
+const FORWARDED_URI: Mark = Mark { name: "x-forwarded-uri", shown: "X-Forwarded-Uri" };
+const FORWARDED_METHOD: Mark = Mark { name: "x-forwarded-method", shown: "X-Forwarded-Method" };
+const FORWARDED_FOR: Mark = Mark { name: "x-forwarded-for", shown: "X-Forwarded-For" };
+const REAL_IP: Mark = Mark { name: "x-real-ip", shown: "X-Real-IP" };
 
 /// Where the original URL stands.
 #[derive(Clone, Copy)]
 pub(super) enum UrlHeaders {
-    /// Not known for this kind.
+    /// In no header.
     Unknown,
     /// In one header.
     Whole(&'static str),
@@ -62,18 +55,29 @@ pub(super) enum UrlHeaders {
     Parts { scheme: &'static str, host: &'static str, uri: &'static str },
 }
 
+/// The headers in three parts, as forward-auth gateways set them.
+const PARTS: UrlHeaders =
+    UrlHeaders::Parts { scheme: "x-forwarded-proto", host: "x-forwarded-host", uri: "x-forwarded-uri" };
+
 /// The set of one kind.
 pub(super) struct HeaderSet<'c> {
     pub(super) url: UrlHeaders,
     pub(super) method: Option<&'static str>,
     pub(super) address: Option<&'c str>,
+    /// Whether the gateway overwrites the address in every case: only then may a rule believe it.
+    pub(super) address_opens: bool,
 }
 
 impl Gateway {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::None, Self::IngressNginx, Self::Nginx, Self::Traefik, Self::Caddy, Self::Envoy, Self::Haproxy];
+
     /// Reads a configured name; empty is [`Gateway::None`].
     pub fn parse(name: &str) -> Result<Self, UnknownGateway> {
         match name {
             "" | "none" => Ok(Self::None),
+            "ingress-nginx" => Ok(Self::IngressNginx),
             "nginx" => Ok(Self::Nginx),
             "traefik" => Ok(Self::Traefik),
             "caddy" => Ok(Self::Caddy),
@@ -87,6 +91,7 @@ impl Gateway {
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::IngressNginx => "ingress-nginx",
             Self::Nginx => "nginx",
             Self::Traefik => "traefik",
             Self::Caddy => "caddy",
@@ -96,40 +101,44 @@ impl Gateway {
     }
 
     pub(super) fn headers(self, real_client_ip_header: &str) -> HeaderSet<'_> {
-        let parts = UrlHeaders::Parts { scheme: "x-forwarded-proto", host: "x-forwarded-host", uri: "x-forwarded-uri" };
         let (url, method, address) = match self {
-            Self::None => (UrlHeaders::Unknown, None, Some(real_client_ip_header)),
-            Self::Nginx => (UrlHeaders::Whole("x-original-url"), Some("x-original-method"), Some("x-real-ip")),
-            Self::Traefik => (parts, Some("x-forwarded-method"), Some("x-real-ip")),
-            Self::Caddy => (parts, Some("x-forwarded-method"), Some("x-forwarded-for")),
-            Self::Envoy => (UrlHeaders::Unknown, None, Some("x-envoy-external-address")),
-            Self::Haproxy => (UrlHeaders::Unknown, None, None),
-        };
-        HeaderSet { url, method, address }
-    }
-}
-
-/// Looks for another kind's headers where the configured kind's are missing.
-pub(super) fn notice(configured: Gateway, headers: &dyn HeaderView) -> Option<GatewayNotice> {
-    let has = |name| {
-        let mut found = false;
-        headers.each(name, &mut |value| found |= !value.is_empty());
-        found
-    };
-    let seen = match configured {
-        Gateway::Nginx if has("x-original-url") => return None,
-        Gateway::None | Gateway::Traefik | Gateway::Caddy if has("x-forwarded-uri") => return None,
-        Gateway::None | Gateway::Traefik | Gateway::Caddy => Gateway::Nginx,
-        Gateway::Nginx | Gateway::Envoy | Gateway::Haproxy if has("x-forwarded-method") => {
-            if has("x-real-ip") {
-                Gateway::Traefik
-            } else {
-                Gateway::Caddy
+            Self::None => (PARTS, None, Some(real_client_ip_header)),
+            Self::IngressNginx | Self::Nginx => {
+                (UrlHeaders::Whole("x-original-url"), Some("x-original-method"), Some("x-real-ip"))
             }
+            Self::Traefik | Self::Haproxy => (PARTS, Some("x-forwarded-method"), Some("x-real-ip")),
+            Self::Caddy => (PARTS, Some("x-forwarded-method"), Some("x-forwarded-for")),
+            Self::Envoy => (UrlHeaders::Unknown, None, Some("x-envoy-external-address")),
+        };
+        // Envoy hands on what a client of its own network wrote there.
+        HeaderSet { url, method, address, address_opens: self != Self::Envoy }
+    }
+
+    /// Headers that every check of this kind carries, whatever a visitor sends: the URL and the method.
+    pub(super) const fn always(self) -> &'static [Mark] {
+        match self {
+            Self::None | Self::Envoy => &[],
+            Self::IngressNginx | Self::Nginx => &[ORIGINAL_URL, ORIGINAL_METHOD],
+            Self::Traefik | Self::Caddy | Self::Haproxy => &[FORWARDED_URI, FORWARDED_METHOD],
         }
-        Gateway::Envoy | Gateway::Haproxy => Gateway::Nginx,
-        Gateway::Nginx => return None,
-    };
-    let sent = seen != Gateway::Nginx || has("x-original-url");
-    sent.then_some(GatewayNotice { configured, seen })
+    }
+
+    /// The header with the client's address, where every check of this kind carries one.
+    pub(super) const fn always_address(self) -> Option<Mark> {
+        match self {
+            Self::None | Self::Envoy => None,
+            Self::IngressNginx | Self::Nginx | Self::Traefik | Self::Haproxy => Some(REAL_IP),
+            Self::Caddy => Some(FORWARDED_FOR),
+        }
+    }
+
+    /// Headers that this kind never sets and another one always does. Where the other one stands in front, a client
+    /// may have written this kind's own; where this one does, a client wrote them and closes its own request.
+    pub(super) const fn foreign(self) -> &'static [Mark] {
+        match self {
+            Self::IngressNginx | Self::Nginx => &[FORWARDED_METHOD, FORWARDED_URI],
+            Self::None | Self::Traefik | Self::Caddy | Self::Haproxy => &[ORIGINAL_URL, ORIGINAL_METHOD],
+            Self::Envoy => &[ORIGINAL_URL, ORIGINAL_METHOD, FORWARDED_METHOD, FORWARDED_URI],
+        }
+    }
 }

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::headers::{Single, single};
-use super::{Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress};
+use super::{Endpoint, Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress, Reported, Source};
 
 /// Candidates for the return target besides `rd` and `X-Auth-Request-Redirect`, best first, each
 /// still to be parsed: the forwarded URL of another host, the forwarded URI, the own one. A URI
@@ -11,23 +10,28 @@ use super::{Gateway, GatewayConfig, HeaderView, OwnRequest, PeerAddress};
 pub fn default_targets(
     config: &GatewayConfig,
     peer: &PeerAddress,
+    endpoint: Endpoint,
     own: OwnRequest<'_>,
     headers: &dyn HeaderView,
     proxy_prefix: &str,
 ) -> Vec<String> {
-    let believed = config.gateway == Gateway::None && config.reverse_proxy && config.trusted.contains(peer);
-    let header = |name| if believed { single(headers, name) } else { Single::Absent };
+    // As in oauth2-proxy, without a kind the headers count wherever a browser is. A kind reports on checks alone.
+    let reported = if config.gateway == Gateway::None || endpoint.asks() {
+        Source::of(config, peer, headers).url()
+    } else {
+        Reported::NOTHING
+    };
     let outside_prefix = |uri: &str| match uri.strip_prefix(proxy_prefix) {
         Some(rest) if rest.starts_with('/') => "/".to_owned(),
         _ => uri.to_owned(),
     };
-    let uri = match header("x-forwarded-uri").one() {
+    let uri = match reported.uri.one() {
         Some(reported) => outside_prefix(reported),
         None => escaped(&outside_prefix(own.uri)),
     };
     let mut candidates = Vec::with_capacity(2);
-    if let Some(host) = header("x-forwarded-host").one().filter(|host| *host != own.host) {
-        let scheme = header("x-forwarded-proto").one().unwrap_or(own.scheme);
+    if let Some(host) = reported.host.filter(|host| *host != own.host) {
+        let scheme = reported.scheme.unwrap_or(own.scheme);
         candidates.push(format!("{scheme}://{host}{uri}"));
     }
     candidates.push(uri);

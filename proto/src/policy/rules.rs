@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::path;
+use super::path::{self, Readings};
 use super::pattern::{InvalidPattern, Pattern};
 use crate::forwarded::{InvalidCidr, IpSet, OpeningFacts};
 
@@ -47,9 +47,9 @@ impl SkipRule {
         (!self.method.bytes().all(is_token)).then_some(self.method.as_str())
     }
 
-    fn opens(&self, method: Option<&str>, path: &[u8]) -> bool {
+    fn opens(&self, method: Option<&str>, path: &Readings<'_>) -> bool {
         let method_fits = self.method.is_empty() || method == Some(self.method.as_str());
-        method_fits && self.pattern.matches(path) != self.negated
+        method_fits && path.all(|reading| self.pattern.matches(reading) != self.negated)
     }
 }
 
@@ -102,7 +102,7 @@ impl OpeningRules {
         if self.skip.is_empty() {
             return false;
         }
-        let Some(path) = facts.uri.as_ref().and_then(path::for_rules) else { return false };
+        let Some(path) = facts.uri.as_ref().and_then(path::readings) else { return false };
         self.skip.iter().any(|rule| rule.opens(facts.method, &path))
     }
 }

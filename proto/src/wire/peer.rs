@@ -1,13 +1,12 @@
 //! What replicas ask each other besides Raft itself: the payloads of frames and answers.
 
-use std::net::IpAddr;
-
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::claim::{ClaimAnswer, ClaimEnd, ClaimQuestion};
 use super::{MAX_PAYLOAD, MAX_ROW, Versioned};
 use crate::command::{Outcome, Tagged};
-use crate::id::{AttemptId, ClusterId, FeatureLevel, KeyId, LogIndex, NodeId, PeerName, SessionKey};
+use crate::id::{ClusterId, FeatureLevel, KeyId, LogIndex, NodeId, PeerName, SessionKey};
 use crate::session::{BodyRow, IndexRow};
 use crate::time::{Timestamp, Ttl};
 
@@ -164,42 +163,6 @@ pub struct FoundSession {
     pub applied: LogIndex,
     /// The leader's time.
     pub leader_time: Timestamp,
-}
-
-/// Question of [`super::FrameKind::Claim`]: may I redeem this attempt's code?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClaimQuestion {
-    /// The login attempt.
-    pub attempt: AttemptId,
-    /// Drawn by the asker: tells its repeated question from someone else's.
-    pub token: [u8; 16],
-    /// The browser's address, by which claims are bounded.
-    pub client: Option<IpAddr>,
-    /// How long the asker waits for another's outcome.
-    pub patience: Ttl,
-}
-
-/// Answer to [`ClaimQuestion`]. Append-only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ClaimAnswer {
-    /// Go ahead.
-    Granted,
-    /// Someone else was first and is done.
-    Finished {
-        /// Whether a session came of it.
-        ok: bool,
-    },
-    /// Someone else was first and is still at it.
-    Pending,
-}
-
-/// Question of [`super::FrameKind::ClaimEnd`]; the answer is empty.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClaimEnd {
-    /// The login attempt.
-    pub attempt: AttemptId,
-    /// Whether a session came of it.
-    pub ok: bool,
 }
 
 /// A digest of a configured peer list: equal lists in any order have equal digests.

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conclave_proto::command::MAX_BATCH_COMMANDS;
+use conclave_proto::id::NodeId;
 use conclave_proto::time::Ttl;
 use conclave_proto::wire::{
-    ClaimAnswer, ClaimEnd, ClaimQuestion, FindSession, Forward, Forwarded, FrameHead, Hello, MAX_FORWARDED_PATIENCE,
-    PeerRefusal, Ping, ReadIndexQuestion, Versioned,
+    AttemptOutcome, ClaimAnswer, ClaimEnd, ClaimQuestion, FindSession, Forward, Forwarded, FrameHead, Hello,
+    MAX_FORWARDED_PATIENCE, PeerRefusal, Ping, ReadIndexQuestion, Versioned,
 };
 use openraft::raft::{AppendEntriesRequest, VoteRequest};
 
 use super::raft_payload::{self, Adopt, Elect, SnapshotBegin, SnapshotChunk, SnapshotEnd};
 use crate::batcher::Failed;
-use crate::claims::{Taken, wait_for_outcome};
+use crate::claims::Taken;
 use crate::error::WriteError;
 use crate::find::find_after_round;
 use crate::founding;
@@ -108,36 +109,53 @@ pub(super) async fn find_session(shared: &Arc<Shared>, payload: &[u8]) -> Answer
     Ok(found.map_err(|error| refusal_of_round(shared, error))?.to_bytes())
 }
 
-pub(super) async fn claim(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {
+/// Answered at once, whatever the claim's state: a question that waited here for another's login would
+/// hold a slot of its lane, and anyone could make it wait.
+pub(super) fn claim(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {
     let question = ClaimQuestion::from_bytes(payload)?;
     if !shared.leaders.is_me() {
         return Err(not_leading(shared));
     }
-    let answer = take_claim(shared, question, head.from).await;
-    Ok(answer.to_bytes())
+    Ok(take_claim(shared, question, head.from).to_bytes())
+}
+
+/// What this leader knows of an attempt already; none if it is free.
+pub(crate) fn look_at_claim(shared: &Shared, question: &ClaimQuestion) -> Option<ClaimAnswer> {
+    if made_session(shared, question) {
+        return Some(ClaimAnswer::Finished(AttemptOutcome::Session));
+    }
+    shared.claims.look(question.attempt, question.token, shared.clock.boottime()).map(answer_of)
 }
 
 /// Takes a claim in this leader's memory, for itself or for another replica.
-pub(crate) async fn take_claim(
-    shared: &Arc<Shared>,
-    question: ClaimQuestion,
-    holder: conclave_proto::id::NodeId,
-) -> ClaimAnswer {
-    // What made a session already needs no claim, and no memory of one.
-    if shared.state.attempt(&question.attempt).is_some() {
-        return ClaimAnswer::Finished { ok: true };
+pub(crate) fn take_claim(shared: &Shared, question: ClaimQuestion, holder: NodeId) -> ClaimAnswer {
+    if made_session(shared, &question) {
+        return ClaimAnswer::Finished(AttemptOutcome::Session);
     }
     let now = shared.clock.boottime();
-    match shared.claims.take(question.attempt, question.token, holder, question.client, now) {
+    answer_of(shared.claims.take(question.attempt, question.token, holder, question.client, now))
+}
+
+/// What made a session already needs no claim, and no memory of one.
+fn made_session(shared: &Shared, question: &ClaimQuestion) -> bool {
+    shared.state.attempt(&question.attempt).is_some()
+}
+
+fn answer_of(taken: Taken) -> ClaimAnswer {
+    match taken {
         Taken::Granted => ClaimAnswer::Granted,
-        Taken::Finished(ok) => ClaimAnswer::Finished { ok },
-        Taken::Held(held) => wait_for_outcome(held, bounded(question.patience, MAX_FORWARDED_PATIENCE)).await,
+        Taken::Held => ClaimAnswer::Pending,
+        Taken::Refused(refusal) => ClaimAnswer::Finished(AttemptOutcome::Refused(refusal)),
+        Taken::Full => ClaimAnswer::Full,
     }
 }
 
-pub(super) async fn claim_end(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
+pub(super) fn claim_end(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {
     let end = ClaimEnd::from_bytes(payload)?;
-    shared.claims.end(end.attempt, end.ok);
+    if !shared.leaders.is_me() {
+        return Err(not_leading(shared));
+    }
+    shared.claims.end(end.attempt, head.from, end.client, end.outcome, shared.clock.boottime());
     Ok(Vec::new())
 }
 

@@ -101,6 +101,10 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
         // Pages of ours forbid sniffing; see docs/differences.md.
         headers.remove("x-content-type-options");
     }
+    if let Some(Value::Object(headers)) = soft.get_mut("headers") {
+        // Where oauth2-proxy leaves a header out, ours stands empty; see docs/differences.md.
+        headers.retain(|_, value| *value != "");
+    }
     if let Some(Value::Array(forms)) = soft.get_mut("forms") {
         forms.sort_by_key(Value::to_string);
     }
@@ -110,6 +114,12 @@ fn soften_map(map: &Map<String, Value>, deletions: bool) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_header_counts_as_none() {
+        let soft = soften(&json!({"headers": {"x-auth-request-groups": "", "x-auth-request-user": "u"}}), false);
+        assert_eq!(soft, json!({"headers": {"x-auth-request-user": "u"}}));
+    }
 
     #[test]
     fn a_difference_names_its_place() {

@@ -18,6 +18,9 @@ pub struct Expectation {
     /// Besides, the answer is the recorded one, deletions aside.
     #[serde(default)]
     pub as_recorded: bool,
+    /// Asked of the listener for gateways, the same check is answered as recorded.
+    #[serde(default)]
+    pub at_gateways: bool,
     /// The most session cookies that may be set or deleted.
     pub most_cookies: Option<usize>,
     /// The program serves where oauth2-proxy ended.
@@ -53,11 +56,15 @@ impl Expectation {
         if !self.any.is_empty() && !self.any.iter().any(|wanted| holds(wanted, ours)) {
             return Some(format!("none of the wanted answers: {ours}"));
         }
-        if self.as_recorded {
+        let deviation = |ours: &Value| {
             let found = differences(&soften(recorded, false), &soften(ours, false));
-            if let Some(first) = found.first() {
-                return Some(format!("{} is {} instead of {}", first.at, first.ours, first.recorded));
-            }
+            found.first().map(|first| format!("{} is {} instead of {}", first.at, first.ours, first.recorded))
+        };
+        if let Some(why) = self.as_recorded.then(|| deviation(ours)).flatten() {
+            return Some(why);
+        }
+        if let Some(why) = self.at_gateways.then(|| deviation(&ours["gateways"])).flatten() {
+            return Some(format!("at the listener for gateways: {why}"));
         }
         let cookies = ours["cookies"].as_array().map_or(0, |cookies| {
             cookies.iter().filter(|cookie| !cookie["name"].as_str().unwrap_or_default().ends_with("_csrf")).count()

@@ -101,7 +101,9 @@ impl Judge {
             Err(error) => return Verdict::Failed(vec![format!("the real oauth2-proxy: {error}")]),
         };
         let must_end = self.must_end(scenario);
-        let answers = match stages.ours.play(scenario, must_end) {
+        let is_asked_twice = |step: &usize| self.expectation(scenario, *step).is_some_and(|asked| asked.at_gateways);
+        let twice: Vec<usize> = (0..scenario.steps.len()).filter(is_asked_twice).collect();
+        let answers = match stages.ours.play(scenario, must_end, &twice) {
             Ok(answers) => answers,
             Err(error) => return Verdict::Failed(vec![error]),
         };
@@ -129,7 +131,7 @@ impl Judge {
     /// The answers of a real oauth2-proxy in the form of the recorded ones. A refusal names what both name, the
     /// recording and the log of this run: which words of a log are options is a matter of reading.
     fn live(&self, real: &Stage, scenario: &Scenario) -> Result<Vec<Value>, String> {
-        let answers = real.play(scenario, scenario.expect_exit)?;
+        let answers = real.play(scenario, scenario.expect_exit, &[])?;
         if !scenario.expect_exit {
             return Ok(answers);
         }

@@ -50,6 +50,8 @@ pub struct Subject {
 pub struct Stage {
     subject: Subject,
     places: Places,
+    /// Where Conclave listens for gateways alone.
+    gateways: String,
     provider: Provider,
     _redis: Option<Redis>,
     folder: tempfile::TempDir,
@@ -68,11 +70,14 @@ impl Stage {
             redis: format!("127.0.0.1:{}", base + 1),
         };
         let redis = (!subject.ours).then(|| Redis::start(base + 1));
-        Self { subject, places, provider, _redis: redis, folder }
+        let gateways = format!("127.0.0.1:{}", base + 3);
+        Self { subject, places, gateways, provider, _redis: redis, folder }
     }
 
     /// All answers of one scenario; `must_end` as recorded or as the differences ask.
-    pub fn play(&self, scenario: &Scenario, must_end: bool) -> Result<Vec<Value>, String> {
+    ///
+    /// Steps in `twice` are asked of the listener for gateways as well, and that answer stands under `gateways`.
+    pub fn play(&self, scenario: &Scenario, must_end: bool, twice: &[usize]) -> Result<Vec<Value>, String> {
         let mut run = Run::start(self, scenario);
         if must_end {
             return Ok(vec![run.ended()]);
@@ -86,7 +91,17 @@ impl Stage {
         if scenario.expect_exit {
             return Ok(vec![json!({"serves": true})]);
         }
-        scenario.steps.iter().map(|step| run.step(step)).collect()
+        let steps = scenario.steps.iter().enumerate();
+        steps
+            .map(|(number, step)| {
+                let at_gateways = twice.contains(&number).then(|| run.at_gateways(step)).transpose()?;
+                let mut answer = run.step(step)?;
+                if let (Some(other), Some(answer)) = (at_gateways, answer.as_object_mut()) {
+                    answer.insert("gateways".to_owned(), other);
+                }
+                Ok(answer)
+            })
+            .collect()
     }
 
     fn flags(&self, scenario: &Scenario) -> Vec<String> {
@@ -140,6 +155,7 @@ impl<'s> Run<'s> {
         command.args(stage.flags(scenario)).current_dir(dir).env_clear().envs(kept);
         if stage.subject.ours {
             command.env("CONCLAVE_DATA_DIR", &data).env("CONCLAVE_ADMIN_ADDRESS", "127.0.0.1:0");
+            command.env("CONCLAVE_AUTH_ADDRESS", &stage.gateways);
         }
         let child = command
             .envs(env)
@@ -242,6 +258,14 @@ impl<'s> Run<'s> {
             Err(error) if error.contains(CLOSED) => Ok(json!({"closed": true})),
             Err(error) => Err(error),
         }
+    }
+
+    /// The same check at the listener for gateways; what it answers does not reach the jar.
+    fn at_gateways(&self, step: &Step) -> Result<Value, String> {
+        let path = self.stage.places.fill(step.path.as_deref().unwrap_or("/"));
+        let response = send(&self.stage.gateways, "GET", &path, &self.headers(step), None);
+        let response = response.map_err(|error| format!("{path} at the listener for gateways: {error}"))?;
+        Ok(self.stage.places.answer(&response, &step.want))
     }
 
     fn login(&mut self, step: &Step, user: &str) -> Result<Value, String> {

@@ -1,5 +1,6 @@
-//! `helm test`: the chart's test pod, run in a namespace of its own with the Service in front of the pods.
+//! `helm test`: the chart's test pod, run in a namespace of its own with the Services in front of the pods.
 
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use crate::Failure;
-use crate::kube::set::Set;
+use crate::kube::set::{ClientService, Set};
 use crate::kube::stage::Stage;
 
 /// What stands in for the test pod's image, which is busybox as well.
@@ -23,13 +24,18 @@ pub async fn run(stage: &Stage, dir: &Path) -> Result<Output, Failure> {
     let pod = set.checked().kind("Pod").find(|pod| pod["metadata"]["annotations"]["helm.sh/hook"] == "test");
     let container = &pod.ok_or("no test pod in the render")?["spec"]["containers"][0];
     let namespace = stage.network.attach()?;
-    // The Service has an address of its own, behind which one pod is picked for each connection.
-    let virtual_address = stage.network.virtual_address();
-    namespace.filter(&translation(set, virtual_address)?)?;
+    // Each Service has an address of its own, behind which one pod is picked for each connection.
+    let (mut rules, mut known) = (String::new(), "127.0.0.1 localhost\n".to_owned());
+    for (place, service) in (0..).zip(set.services()?) {
+        let virtual_address = stage.network.virtual_address(place);
+        rules += &translation(set, &service, virtual_address);
+        known += &format!("{virtual_address} {}\n", service.host);
+    }
+    let chain = format!("type nat hook output priority -100;\n{rules}");
+    namespace.filter(&format!("table ip services {{\n chain output {{\n  {chain} }}\n}}\n"))?;
     let hosts = dir.join("hosts");
-    let name = set.service_host()?;
     std::fs::create_dir_all(dir)?;
-    std::fs::write(&hosts, format!("127.0.0.1 localhost\n{virtual_address} {name}\n"))?;
+    std::fs::write(&hosts, known)?;
     let list = |field: &str| container[field].as_array().into_iter().flatten().filter_map(Value::as_str);
     let [enter, network] = namespace.entering();
     let mount = format!("mount --bind '{}' /etc/hosts && exec \"$@\"", hosts.display());
@@ -44,13 +50,11 @@ pub async fn run(stage: &Stage, dir: &Path) -> Result<Output, Failure> {
 }
 
 /// What kube-proxy does: from the Service's address and port to the ready pods'.
-fn translation(set: &Set, virtual_address: std::net::Ipv4Addr) -> Result<String, Failure> {
+fn translation(set: &Set, service: &ClientService, virtual_address: Ipv4Addr) -> String {
     let endpoints = set.endpoints().borrow().clone();
     let map: Vec<String> = endpoints.values().enumerate().map(|(index, at)| format!("{index} : {at}")).collect();
-    let (port, target) = set.service_ports()?;
     let pick = format!("numgen random mod {} map {{ {} }}", map.len(), map.join(", "));
-    let rule = format!("ip daddr {virtual_address} tcp dport {port} dnat to {pick}:{target}");
-    Ok(format!("table ip services {{\n chain output {{\n  type nat hook output priority -100;\n  {rule}\n }}\n}}\n"))
+    format!("  ip daddr {virtual_address} tcp dport {} dnat to {pick}:{}\n", service.port, service.target)
 }
 
 /// A directory in which busybox has the names of its programs.

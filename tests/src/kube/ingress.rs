@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -26,6 +27,9 @@ pub const PROPAGATION: Duration = Duration::from_millis(500);
 
 /// nginx starts and has read its files.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where nginx listens for browsers.
+const HTTPS: u16 = 443;
 
 /// Where nginx says which endpoints it serves.
 const STATUS_PORT: u16 = 8081;
@@ -57,8 +61,9 @@ struct Sites {
     rules: Vec<Rule>,
     outside: Vec<Outside>,
     tls: Tls,
-    listen: Ipv4Addr,
-    port: u16,
+    listen: SocketAddr,
+    /// Behind every Service but the set's; nginx itself echoes where none is given.
+    app: Option<SocketAddr>,
 }
 
 /// A running controller. Dropping it ends nginx.
@@ -88,8 +93,8 @@ impl Ingress {
         }
         // A host outside is its own server, whatever an example puts behind it.
         rules.retain(|rule| outside.iter().all(|outside| outside.host != rule.host));
-        let port = set.port(&"http".into())?;
-        let sites = Sites { rules, outside, tls, listen: namespace.address, port };
+        let listen = SocketAddr::from((namespace.address, HTTPS));
+        let sites = Sites { rules, outside, tls, listen, app: None };
         std::fs::create_dir_all(dir)?;
         let file = dir.join("nginx.conf");
         let first = endpoints.borrow_and_update().clone();
@@ -100,7 +105,7 @@ impl Ingress {
         command.push(file.display().to_string());
         let process = Process::start("ingress", &dir.join("log"), command[0].as_ref(), &command[1..])?;
         let mut process = process.with_children();
-        process.listening(SocketAddr::from((namespace.address, 443)), STARTS_WITHIN).await?;
+        process.listening(listen, STARTS_WITHIN).await?;
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw).ok_or("no process id")?;
         let (tell, known) = watch::channel(first);
         let follower = tokio::spawn(async move {
@@ -131,6 +136,22 @@ impl Ingress {
     }
 }
 
+/// nginx.conf for the Ingress objects of a render and one more, over one endpoint, with an app of one's own.
+pub fn over_one_endpoint(
+    (checked, protected): (&Checked, &Value),
+    endpoint: Ipv4Addr,
+    (listen, tls): (SocketAddr, Tls),
+    app: SocketAddr,
+) -> Result<String, Failure> {
+    let set = StatefulSet::of(checked)?;
+    let mut rules = Vec::new();
+    for object in checked.kind("Ingress").chain([protected]) {
+        rules.extend(rules_of(object, checked, &set)?);
+    }
+    let sites = Sites { rules, outside: Vec::new(), tls, listen, app: Some(app) };
+    Ok(configuration(&sites, &BTreeMap::from([(0, endpoint)])))
+}
+
 impl Drop for Ingress {
     fn drop(&mut self) {
         self.follower.abort();
@@ -139,7 +160,7 @@ impl Drop for Ingress {
 
 /// Waits until a reloaded nginx serves these endpoints: for a moment the old workers go on beside the new.
 async fn taken_over(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) {
-    let (client, url) = (http::client_without_keep_alive(), format!("http://{}:{STATUS_PORT}/", sites.listen));
+    let (client, url) = (http::client_without_keep_alive(), format!("http://{}:{STATUS_PORT}/", sites.listen.ip()));
     let wanted = told(endpoints);
     let mut row = 0;
     while row < STEADY {

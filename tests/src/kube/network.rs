@@ -15,7 +15,7 @@ const PREFIX: &str = "cv";
 /// First two bytes of all addresses here.
 const RANGE: [u8; 2] = [10, 213];
 
-/// Of a bridge's addresses the first is the node's and the second a Service's; pods count up from here and never get one again.
+/// Of a bridge's addresses the first is the node's and the next are Services'; pods count up from here and never get one again.
 const FIRST_POD: u8 = 10;
 
 /// Networks of this process, for their names.
@@ -50,9 +50,10 @@ impl Network {
         Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 1)
     }
 
-    /// An address that nobody has, for a Service.
-    pub fn virtual_address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 2)
+    /// An address that nobody has, for the Service of that place in the render.
+    pub fn virtual_address(&self, place: u8) -> Ipv4Addr {
+        assert!(place < FIRST_POD - 2, "no address is left for a Service");
+        Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 2 + place)
     }
 
     /// A namespace with a fresh address: a pod that is made anew gets another one, as in a cluster.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::cluster::READY_WITHIN;
@@ -28,6 +28,22 @@ pub struct Surroundings {
     pub mounts: Vec<Mount>,
     /// The image.
     pub program: Program,
+    /// Where the gateway is: the only pod of [`GATEWAYS`].
+    pub gateway: Ipv4Addr,
+}
+
+/// The namespace in which a network policy looks for gateways.
+pub const GATEWAYS: &str = "ingress-nginx";
+
+/// A Service that leads to the pods.
+#[derive(Clone, Debug)]
+pub struct ClientService {
+    /// Its name inside the cluster.
+    pub host: String,
+    /// Its first port.
+    pub port: u16,
+    /// The pods' port behind it.
+    pub target: u16,
 }
 
 /// A StatefulSet that is applied. Dropping it ends its pods.
@@ -94,23 +110,21 @@ impl Set {
         Ok(self.pods.values().map(|pod| pod.at(port)).collect())
     }
 
-    /// The client Service's name inside the cluster.
-    pub fn service_host(&self) -> Result<String, Failure> {
-        let service = self.service()?;
+    /// The Services with an address of their own that lead to the pods: what clients ask, and what gateways ask.
+    pub fn services(&self) -> Result<Vec<ClientService>, Failure> {
+        let manifest = self.manifest()?;
+        let leads_here = |service: &&Value| {
+            service["spec"]["clusterIP"] != "None" && &service["spec"]["selector"] == manifest.selector()
+        };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(format!("{}.{}.svc", text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"])))
-    }
-
-    /// Its port, and the pods' that it leads to.
-    pub fn service_ports(&self) -> Result<(u16, u16), Failure> {
-        let port = &self.service()?["spec"]["ports"][0];
-        let number = port["port"].as_u64().ok_or("a Service without a port")?;
-        Ok((u16::try_from(number)?, self.manifest()?.port(&port["targetPort"])?))
-    }
-
-    fn service(&self) -> Result<&Value, Failure> {
-        let mut services = self.checked.kind("Service");
-        services.find(|service| service["spec"]["clusterIP"] != "None").ok_or_else(|| "no client Service".into())
+        let services = self.checked.kind("Service").filter(leads_here).map(|service| {
+            let port = &service["spec"]["ports"][0];
+            let number = port["port"].as_u64().ok_or("a Service without a port")?;
+            let (name, namespace) = (text(&service["metadata"]["name"]), text(&service["metadata"]["namespace"]));
+            let (port, target) = (u16::try_from(number)?, manifest.port(&port["targetPort"])?);
+            Ok(ClientService { host: format!("{name}.{namespace}.svc"), port, target })
+        });
+        services.collect()
     }
 
     /// Makes every pod that is missing, and waits until all are ready.
@@ -272,8 +286,12 @@ impl Set {
     /// Where a rule lets packets come from.
     fn sources(&self, from: &Value, manifest: &StatefulSet<'_>) -> Result<String, Failure> {
         let Some(peers) = from.as_array() else { return Ok(String::new()) };
+        let gateways = json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": GATEWAYS}}});
+        if peers == &[gateways] {
+            return Ok(format!("ip saddr {} ", self.surroundings.gateway));
+        }
         if !peers.iter().all(|peer| &peer["podSelector"]["matchLabels"] == manifest.selector()) {
-            return Err(format!("only the set's own pods can be named here, not {from}").into());
+            return Err(format!("only the set's own pods or the gateways can be named here, not {from}").into());
         }
         Ok(format!("ip saddr {{ {} }} ", self.addresses_of_pods()))
     }

@@ -40,6 +40,8 @@ pub struct Stage {
     certificate: CertificateDer<'static>,
     dir: WorkDir,
     cluster: Value,
+    /// Flags of helm's for every render.
+    more: Vec<String>,
     /// The node's network.
     pub network: Arc<Network>,
 }
@@ -47,7 +49,17 @@ pub struct Stage {
 impl Stage {
     /// Installs an example; `cluster` are values under `cluster`.
     pub async fn install(example: Example, dir: &WorkDir, cluster: &Value) -> Result<Self, Failure> {
-        Self::install_of(&Program::Binary(binary()), example, dir, cluster).await
+        Self::install_with(example, dir, cluster, &[]).await
+    }
+
+    /// As [`Stage::install`], with further flags of helm's, which later renders have as well.
+    pub async fn install_with(
+        example: Example,
+        dir: &WorkDir,
+        cluster: &Value,
+        more: &[&str],
+    ) -> Result<Self, Failure> {
+        Self::install_whole(&Program::Binary(binary()), example, dir, cluster, more).await
     }
 
     /// As [`Stage::install`], with a program of one's own.
@@ -56,6 +68,16 @@ impl Stage {
         example: Example,
         dir: &WorkDir,
         cluster: &Value,
+    ) -> Result<Self, Failure> {
+        Self::install_whole(program, example, dir, cluster, &[]).await
+    }
+
+    async fn install_whole(
+        program: &Program,
+        example: Example,
+        dir: &WorkDir,
+        cluster: &Value,
+        more: &[&str],
     ) -> Result<Self, Failure> {
         let network = Arc::new(Network::create()?);
         let front = network.attach()?;
@@ -69,8 +91,9 @@ impl Stage {
             names: vec![(example.provider.to_owned(), front.address)],
             mounts: vec![Mount::read_only(&tls.certificate, BUNDLE)],
             program: program.clone(),
+            gateway: front.address,
         };
-        let mut set = Set::apply(dir, &network, example.render(dir, cluster, &[])?, surroundings)?;
+        let mut set = Set::apply(dir, &network, example.render(dir, cluster, more)?, surroundings)?;
         // nginx before the pods, which ask the provider through it. Its endpoints come as they get ready.
         let outside = vec![Outside { host: example.provider.to_owned(), server }];
         let (apps, nginx) = (example.apps()?, dir.join("nginx"));
@@ -78,7 +101,9 @@ impl Stage {
         set.fill().await?;
         ingress.settled(&set.endpoints()).await?;
         let certificate = issued.cert.der().clone();
-        Ok(Self { ingress, set, provider, example, certificate, dir: dir.clone(), cluster: cluster.clone(), network })
+        let (dir, cluster) = (dir.clone(), cluster.clone());
+        let more = more.iter().map(|&flag| flag.to_owned()).collect();
+        Ok(Self { ingress, set, provider, example, certificate, dir, cluster, more, network })
     }
 
     /// Starts the provider anew after it was killed; it has forgotten who is logged in with it.
@@ -89,7 +114,8 @@ impl Stage {
 
     /// The render of a `helm upgrade` with further values.
     pub fn render(&self, more: &[&str]) -> Result<Checked, Failure> {
-        self.example.render(&self.dir, &self.cluster, more)
+        let more: Vec<&str> = self.more.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.example.render(&self.dir, &self.cluster, &more)
     }
 
     /// A browser outside, for whom all hosts are nginx.

@@ -87,7 +87,7 @@ fn canary_flags(app: Place, canary: Place, scope: Scope) -> Vec<String> {
         "--scope=openid email profile groups".to_owned(),
         "--set-xauthrequest=true".to_owned(),
         "--reverse-proxy=true".to_owned(),
-        "--gateway=nginx".to_owned(),
+        "--gateway=ingress-nginx".to_owned(),
         "--trusted-proxy-ip=127.0.0.0/8".to_owned(),
     ];
     flags.extend(scope.of_conclave().map(|domain| format!("--cookie-domain={domain}")));

@@ -1,14 +1,12 @@
 //! Session and login cookies.
 
 use conclave_proto::cookie::{CookieAttributes, SameSite, check_cookie_name};
+use conclave_proto::login::LONGEST_LOGIN;
 use conclave_proto::time::Ttl;
 
 use super::{Findings, NANOS_PER_MILLI, NANOS_PER_SECOND, Settings};
 use crate::config::CookieConfig;
 use crate::config::headers::Claim;
-
-/// The longest that a login may take.
-const LOGIN_EXPIRE: Ttl = Ttl::from_secs(15 * 60);
 
 /// Most login cookies at once: more would not fit into the headers that gateways let through.
 const LOGIN_LIMIT: usize = 5;
@@ -100,12 +98,12 @@ fn login_expire(settings: &Settings, findings: &mut Findings) -> Ttl {
     let asked = u64::try_from(nanos / NANOS_PER_MILLI).map_or(Ttl::ZERO, Ttl::from_millis);
     if nanos < NANOS_PER_SECOND {
         findings.warning("cookie_csrf_expire", "is less than a second: 15m is used");
-        return LOGIN_EXPIRE;
+        return LONGEST_LOGIN;
     }
-    if asked > LOGIN_EXPIRE {
+    if asked > LONGEST_LOGIN {
         findings.warning("cookie_csrf_expire", "is longer than 15m, the longest that a login may take: 15m is used");
     }
-    asked.min(LOGIN_EXPIRE)
+    asked.min(LONGEST_LOGIN)
 }
 
 /// Zero means no limit in oauth2-proxy; ours is the limit then.

@@ -70,6 +70,22 @@ fn basic(settings: &Settings) -> Option<HeaderRule> {
     Some(HeaderRule::basic(claim, Secret::new(password)))
 }
 
+/// Each header whose secret goes out at the gateways' listener alone, with the option that brings it.
+pub(super) fn name_withheld(headers: &HeaderConfig, has_listener: bool, findings: &mut Findings) {
+    for HeaderRule { name, .. } in headers.secret_answers() {
+        if has_listener {
+            let text = format!("the secret in the header {name} goes out there alone: let the gateway ask there");
+            findings.info("auth_address", text);
+        } else {
+            let text = format!(
+                "is off, and the secret in the header {name} goes out there alone: set it, for example to \
+                 127.0.0.1:4183, and let the gateway ask there"
+            );
+            findings.warning("auth_address", text);
+        }
+    }
+}
+
 /// Two settings that write one header, and Basic without its password.
 pub(super) fn check_clashes(settings: &Settings, findings: &mut Findings) {
     let password = !settings.text("basic_auth_password").is_empty();

@@ -1,16 +1,11 @@
-//! Listeners, and the gateway in front.
+//! Listeners.
 
 use actix_web::http::header::HeaderName;
-use conclave_proto::forwarded::{Gateway, GatewayConfig, TrustedProxies};
 
 use super::{Findings, Settings};
 use crate::config::ciphers::cipher_suite_names;
 use crate::config::structured::{PemPair, Structured};
-use crate::config::{HttpConfig, ListenAddress, PemSource, TlsConfig};
-
-/// Headers that may carry the client's address, as in oauth2-proxy.
-const CLIENT_IP_HEADERS: [&str; 5] =
-    ["X-Forwarded-For", "X-Real-IP", "X-ProxyUser-IP", "X-Envoy-External-Address", "CF-Connecting-IP"];
+use crate::config::{GatewaysConfig, HttpConfig, ListenAddress, PemSource, TlsConfig};
 
 /// The service listener.
 pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpConfig> {
@@ -26,13 +21,30 @@ pub(super) fn http(settings: &Settings, findings: &mut Findings) -> Option<HttpC
     if settings.flag("force_https") && !wants_tls(settings) {
         findings.problem("force_https", "needs tls_cert_file and tls_key_file; behind a gateway let that redirect");
     }
+    let gateways = gateways(settings, findings);
     Some(HttpConfig {
         address: address?,
+        gateways: gateways?,
         tls,
         force_https: settings.flag("force_https"),
         request_id_header: request_id_header(settings, findings)?,
         allow_query_semicolons: settings.flag("allow_query_semicolons"),
     })
+}
+
+/// The listener for gateways alone: with TLS where the service has it, unless the address says `http://`. The outer
+/// option is empty after a problem.
+#[expect(clippy::option_option, reason = "off and wrong are two things")]
+fn gateways(settings: &Settings, findings: &mut Findings) -> Option<Option<GatewaysConfig>> {
+    let Some(address) = optional("auth_address", settings, findings)? else { return Some(None) };
+    let raw = settings.text("auth_address");
+    let on_a_socket = matches!(address, ListenAddress::Unix { .. });
+    if raw.starts_with("https://") && !wants_tls(settings) {
+        findings.problem("auth_address", "says https, and the service has no certificate: give tls_cert_file");
+        return None;
+    }
+    let tls = wants_tls(settings) && !on_a_socket && !raw.starts_with("http://");
+    Some(Some(GatewaysConfig { address, tls }))
 }
 
 #[expect(clippy::option_option, reason = "none and wrong are two things")]
@@ -142,48 +154,5 @@ fn check_tls_words(settings: &Settings, findings: &mut Findings) {
     for suite in settings.items("tls_cipher_suites").iter().filter(|suite| !served.contains(suite)) {
         let text = format!("{suite:?} is no suite that can be served: give some of {}", served.join(", "));
         findings.problem("tls_cipher_suites", text);
-    }
-}
-
-/// Which headers say what the request was, and whose.
-pub(super) fn gateway(settings: &Settings, findings: &mut Findings) -> Option<GatewayConfig> {
-    let kind = settings.text("gateway");
-    let gateway = if kind.is_empty() { Some(Gateway::None) } else { findings.take("gateway", Gateway::parse(kind)) };
-    let trusted = findings.take("trusted_proxy_ips", TrustedProxies::parse(&settings.items("trusted_proxy_ips")));
-    let reverse_proxy = settings.flag("reverse_proxy");
-    let header = settings.text("real_client_ip_header");
-    let known = CLIENT_IP_HEADERS.iter().any(|name| name.eq_ignore_ascii_case(header));
-    if reverse_proxy && !known {
-        findings.problem("real_client_ip_header", format!("must be one of {}", CLIENT_IP_HEADERS.join(", ")));
-    }
-    let config = GatewayConfig {
-        gateway: gateway?,
-        reverse_proxy,
-        trusted: trusted?,
-        real_client_ip_header: header.to_ascii_lowercase(),
-    };
-    hint(&config, settings, findings);
-    Some(config)
-}
-
-/// Says what to set where a rule that opens could be steered by a header nobody vouches for.
-fn hint(config: &GatewayConfig, settings: &Settings, findings: &mut Findings) {
-    let behind = config.reverse_proxy || config.gateway != Gateway::None;
-    let opening: Vec<&str> = ["skip_auth_routes", "skip_auth_regex", "trusted_ips"]
-        .into_iter()
-        .filter(|name| !settings.items(name).is_empty())
-        .chain(settings.flag("skip_auth_preflight").then_some("skip_auth_preflight"))
-        .collect();
-    let rules = opening.join(", ");
-    if behind && !config.trusted.explicit() && opening.is_empty() {
-        let text = "not given: forwarded headers count from private addresses; give those of your gateway";
-        findings.warning("trusted_proxy_ips", text);
-    } else if behind && !config.trusted.explicit() {
-        let text = format!("not given: {rules} believe no forwarded header until it names your gateway's addresses");
-        findings.warning("trusted_proxy_ips", text);
-    } else if !behind && !opening.is_empty() {
-        let text =
-            format!("not given: on the auth endpoint {rules} match nothing; behind ingress-nginx set it to nginx");
-        findings.warning("gateway", text);
     }
 }

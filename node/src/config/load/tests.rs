@@ -372,3 +372,57 @@ fn the_hidden_kind_of_option_is_the_exception() {
     assert!(table::by_name("client_secret").is_some_and(|option| option.secret && option.kind == Kind::Text));
     assert!(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs")).is_dir());
 }
+
+#[test]
+fn the_gateways_listener_has_the_certificate_of_the_service() {
+    let here = tempfile::tempdir().expect("a directory");
+    let pem = here.path().join("tls.pem");
+    std::fs::write(&pem, "").expect("written");
+    let tls = [format!("--tls-cert-file={}", pem.display()), format!("--tls-key-file={}", pem.display())];
+    let speaks_tls = |address: &str, more: &[String]| {
+        let address = format!("--auth-address={address}");
+        let mut flags = vec![address.as_str()];
+        flags.extend(more.iter().map(String::as_str));
+        good(&flags).http.gateways.map(|gateways| gateways.tls)
+    };
+    assert!(good(&[]).http.gateways.is_none());
+    assert_eq!(speaks_tls("-", &tls), None);
+    assert_eq!(speaks_tls("0.0.0.0:4183", &[]), Some(false));
+    assert_eq!(speaks_tls("0.0.0.0:4183", &tls), Some(true));
+    assert_eq!(speaks_tls("https://0.0.0.0:4183", &tls), Some(true));
+    assert_eq!(speaks_tls("http://0.0.0.0:4183", &tls), Some(false));
+    assert_eq!(speaks_tls("unix:///run/auth.sock", &tls), Some(false));
+    assert!(bad(&["--auth-address=https://0.0.0.0:4183"]).contains("`auth_address`: says https"));
+    assert!(bad(&["--auth-address=4183"]).contains("`auth_address`"));
+}
+
+#[test]
+fn each_header_whose_secret_is_withheld_is_named_with_the_option() {
+    let basic = ["--set-basic-auth=true", "--basic-auth-password=hunter2"];
+    let said = |more: &[&str]| {
+        let flags: Vec<&str> = basic.iter().chain(more).copied().collect();
+        good(&flags).notices.into_iter().filter(|notice| notice.option == "auth_address").collect::<Vec<_>>()
+    };
+    let off = said(&[]);
+    assert_eq!((off.len(), off[0].level), (1, NoticeLevel::Warning), "{off:?}");
+    assert!(off[0].text.contains("header Authorization") && off[0].text.contains("is off"), "{off:?}");
+    let on = said(&["--auth-address=127.0.0.1:4183"]);
+    assert_eq!((on.len(), on[0].level), (1, NoticeLevel::Info), "{on:?}");
+    assert!(good(&["--set-xauthrequest=true"]).notices.iter().all(|notice| notice.option != "auth_address"));
+    assert!(off.iter().chain(&on).all(|notice| !notice.text.contains("hunter2")));
+
+    let here = tempfile::tempdir().expect("a directory");
+    let file = here.path().join("alpha.yaml");
+    let text = "server: {bindAddress: 127.0.0.1:0}\nproviders:\n- {id: main, provider: oidc, clientID: rp, \
+                clientSecret: secret, oidcConfig: {issuerURL: 'https://id.test'}}\ninjectResponseHeaders:\n\
+                - {name: X-Key, values: [{secretSource: {value: hunter2}}]}\n\
+                - {name: X-User, values: [{claimSource: {claim: user}}]}\n\
+                - {name: X-Login, values: [{claimSource: {claim: user, basicAuthPassword: {value: hunter2}}}]}\n";
+    std::fs::write(&file, text).expect("written");
+    let alpha = format!("--alpha-config={}", file.display());
+    let config = run(&[&alpha, BASE[4], BASE[5]], &[]).expect("valid");
+    let named: Vec<&str> =
+        config.notices.iter().filter(|n| n.option == "auth_address").map(|n| n.text.as_str()).collect();
+    assert_eq!(named.len(), 2, "{named:?}");
+    assert!(named[0].contains("header X-Key") && named[1].contains("header X-Login"), "{named:?}");
+}

@@ -3,6 +3,9 @@
 use crate::config::option::Kind::{Bool, List, Text};
 use crate::config::option::Opt;
 
+/// What rules on URLs are held against.
+const PATH_RULE: &str = "Held against the decoded path, query left out. A path that two servers could read differently opens nothing, with `!=` either: `#`, `;`, `\\`, an encoded `?`, control characters, bytes that are not UTF-8, empty or dot segments, in any layer of encoding. An encoded slash opens only where the rule matches it as `/` and as it is written. `!=` opens every path but those that it names.";
+
 /// Rows of this part of the table.
 pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("allowed_groups", "allowed-group", List, "[]").help("Session must have at least one of these groups"),
@@ -14,8 +17,8 @@ pub(super) const ROWS: &[Opt] = &[
     Opt::oauth2_proxy("htpasswd_file", "htpasswd-file", Text, "").help("Static users (bcrypt or {SHA}), reloaded on change").remark("A hash of another kind, or of a cost over 16, is passed over with a warning."),
     Opt::oauth2_proxy("htpasswd_user_groups", "htpasswd-user-group", List, "[]").help("Groups given to htpasswd sessions"),
     Opt::oauth2_proxy("api_routes", "api-route", List, "[]").help("Regexes on request URI: unauthenticated gives 401 JSON instead of login page"),
-    Opt::oauth2_proxy("skip_auth_regex", "skip-auth-regex", List, "[]").help("Deprecated path regexes open to everyone").remark("Path only, cleaned before it is compared."),
-    Opt::oauth2_proxy("skip_auth_routes", "skip-auth-route", List, "[]").help("[METHOD]=regex, METHOD!=regex, regex, !=regex: open paths (path only, no query/fragment)").remark("Path only, cleaned before it is compared."),
+    Opt::oauth2_proxy("skip_auth_regex", "skip-auth-regex", List, "[]").help("Deprecated path regexes open to everyone").remark(PATH_RULE),
+    Opt::oauth2_proxy("skip_auth_routes", "skip-auth-route", List, "[]").help("[METHOD]=regex, METHOD!=regex, regex, !=regex: open paths (path only, no query/fragment)").remark(PATH_RULE),
     Opt::oauth2_proxy("skip_jwt_bearer_tokens", "skip-jwt-bearer-tokens", Bool, "false").help("Accept verified JWT bearer tokens as sessions"),
     Opt::oauth2_proxy("bearer_token_login_fallback", "bearer-token-login-fallback", Bool, "true").help("false = bad bearer token gives 403 at once"),
     Opt::oauth2_proxy("extra_jwt_issuers", "extra-jwt-issuers", List, "[]").help("issuer=audience pairs also accepted as bearer tokens"),

@@ -14,9 +14,14 @@ pub(super) const ROWS: &[Opt] = &[
         .help("Directory of the replicated store; a cluster of one that cannot write there takes a temporary one"),
     Opt::conclave("admin_address", "admin-address", Text, "127.0.0.1:4182")
         .help("host:port or unix://path of the listener for operators and metrics; \"-\" or empty = off"),
+    Opt::conclave("auth_address", "auth-address", Text, "").help(
+        "[http:// or https://]host:port or unix://path of a listener for gateways that answers the auth endpoint alone; \
+         with TLS where the service has a certificate, unless it says http://. Only there do answers carry the \
+         secrets of header rules. \"-\" or empty = off",
+    ),
     Opt::conclave("gateway", "gateway", Text, "").help(
-        "Kind of gateway in front: nginx, traefik, caddy, envoy or haproxy; says which headers name the original \
-         request. Empty = as oauth2-proxy",
+        "Kind of gateway in front: ingress-nginx, nginx (a plain one with the block of docs/operating.md), traefik, \
+         caddy, envoy or haproxy; says which headers name the original request. Empty = as oauth2-proxy",
     ),
     Opt::conclave("max_staleness", "max-staleness", Duration, "1m").help(
         "Longest time a replica without a leader goes on answering for sessions; after a sign-out no replica allows \

@@ -76,7 +76,7 @@ pub(super) async fn in_turn(demo: &Demo, cookies: &str, uri: &str) -> Option<Che
 
 /// Asks one replica.
 pub(super) async fn ask(demo: &Demo, replica: usize, cookies: &str, uri: &str) -> Checked {
-    let url = format!("http://127.0.0.1:{}/oauth2/auth", demo.ports.replicas[replica].http);
+    let url = format!("http://127.0.0.1:{}/oauth2/auth", demo.ports.replicas[replica].auth);
     let mut question = demo
         .client
         .get(url)

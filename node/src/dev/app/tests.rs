@@ -54,7 +54,12 @@ impl Stage {
             let server = server.workers(1).disable_signals().listen(listener).unwrap().run();
             servers.push(server.handle());
             actix_web::rt::spawn(server);
-            replicas.push(ReplicaPorts { http: port, peer: 4181 + 100 * u16::try_from(index).unwrap(), admin: port });
+            replicas.push(ReplicaPorts {
+                http: port,
+                peer: 4181 + 100 * u16::try_from(index).unwrap(),
+                admin: port,
+                auth: port,
+            });
         }
         let ports = Ports { app: APP_PORT, provider: 4090, replicas: replicas.try_into().unwrap() };
         let demo = Arc::new(Demo::new(ports, "the-token", FleetHandle::fixed(lives)).unwrap());

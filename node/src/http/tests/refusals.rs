@@ -1,9 +1,11 @@
 //! What must not work.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use futures::stream::{FuturesUnordered, StreamExt};
 
 use super::support::{Bench, Browser};
 
@@ -101,6 +103,62 @@ async fn claims_that_cannot_be_kept_are_named() {
     assert!(broken.body.contains("cannot stand in an HTTP header"), "{}", broken.body);
     let down = browser.log_in(&app, "down", "/").await;
     assert_eq!(down.status, StatusCode::BAD_GATEWAY);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn p4_refused_stays_the_second_callback_shows_the_same_page_and_the_code_goes_nowhere() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut refused = 0;
+    for code in ["down", "alice:200000", "ali%01ce"] {
+        let mut browser = Browser::default();
+        let state = browser.get(&app, "/oauth2/start?rd=%2Fx").await.state();
+        let uri = format!("/oauth2/callback?code={code}&state={state}&rd=%2Fx");
+        let mut repeats = browser.clone();
+        let first = browser.get(&app, &uri).await;
+        assert!(!first.status.is_success() && !first.status.is_redirection(), "{first:?}");
+        refused += 1;
+        for uri in [&uri, &uri.replace(code, "bob")] {
+            let again = repeats.get(&app, uri).await;
+            assert_eq!((again.status, &again.body), (first.status, &first.body), "{code}: the same page");
+            assert!(again.set_cookies().is_empty());
+        }
+        assert!(first.body.contains("Sign in again"), "{}", first.body);
+        assert_eq!(bench.provider.redeemed.load(Ordering::SeqCst), refused, "{code}");
+    }
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn p4_eight_wait_for_a_code_and_the_rest_get_503_at_once() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let state = browser.get(&app, "/oauth2/start?rd=%2Fx").await.state();
+    let uri = format!("/oauth2/callback?code=held&state={state}");
+    let mut browsers: Vec<Browser> = std::iter::repeat_n(browser.clone(), 199).collect();
+    let (app, uri) = (&app, uri.as_str());
+    let mut first = Box::pin(browser.get(app, uri));
+    while bench.provider.redeemed.load(Ordering::SeqCst) == 0 {
+        let early = tokio::time::timeout(Duration::from_millis(5), &mut first).await;
+        assert!(early.is_err(), "the provider has not answered: {early:?}");
+    }
+    let mut flood: FuturesUnordered<_> = browsers.iter_mut().map(|browser| browser.get(app, uri)).collect();
+    for _ in 8..199 {
+        let turned_away = flood.next().await.expect("200 callbacks");
+        assert_eq!(turned_away.status, StatusCode::SERVICE_UNAVAILABLE, "{turned_away:?}");
+        assert_eq!(turned_away.header("retry-after"), Some("2"));
+        assert!(turned_away.body.contains("too many logins wait already"), "{}", turned_away.body);
+        assert!(turned_away.set_cookies().is_empty(), "the login may still succeed");
+    }
+    bench.provider.go_on.notify_one();
+    let mut answered: Vec<_> = flood.collect().await;
+    answered.push(first.await);
+    assert_eq!(answered.len(), 9, "one redeems, eight wait");
+    assert!(answered.iter().all(|seen| seen.header("location") == Some("/x")), "{answered:?}");
+    let sessions = answered.iter().filter(|seen| !seen.set_cookies().is_empty()).count();
+    assert_eq!((sessions, bench.provider.redeemed.load(Ordering::SeqCst)), (1, 1));
     bench.stop().await;
 }
 

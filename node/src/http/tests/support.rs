@@ -19,7 +19,7 @@ use conclave_proto::session::Identity;
 
 use crate::app::{Node, Sources};
 use crate::config::Config;
-use crate::http;
+use crate::http::{self, Listener, Serves};
 use crate::oidc::{
     BearerError, DiscoveryError, ExchangeError, InvalidIss, Provider, ProviderError, SessionClaims, TokenClaims,
     TokenIssuer,
@@ -31,6 +31,8 @@ pub struct FakeProvider {
     id: ProviderId,
     /// Codes redeemed.
     pub redeemed: AtomicU32,
+    /// The code `held` waits until it is told to go on.
+    pub go_on: tokio::sync::Notify,
 }
 
 #[async_trait]
@@ -98,6 +100,9 @@ impl Provider for FakeProvider {
         _: Duration,
     ) -> Result<SessionClaims, ExchangeError> {
         self.redeemed.fetch_add(1, Ordering::SeqCst);
+        if code == "held" {
+            self.go_on.notified().await;
+        }
         if code == "down" {
             return Err(ExchangeError::Deadline);
         }
@@ -266,7 +271,15 @@ impl Bench {
     /// The HTTP service, in process.
     pub async fn app(&self) -> impl ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
         let service = Arc::clone(&self.node.service);
-        test::init_service(http::app(&service, http::Listener::Plain)).await
+        test::init_service(http::app(&service, Serves::All(Listener::Plain))).await
+    }
+
+    /// The listener for gateways alone, in process.
+    pub async fn gateways_app(
+        &self,
+    ) -> impl ActixService<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
+        let service = Arc::clone(&self.node.service);
+        test::init_service(http::app(&service, Serves::Check)).await
     }
 
     /// Stops the node and keeps its directory.

@@ -1,10 +1,13 @@
 //! The bytes of every payload.
 
+use std::net::IpAddr;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::command::{Command, Tag};
-use crate::id::ProcessId;
+use crate::id::{AttemptId, ProcessId};
+use crate::wire::claim::{AttemptOutcome, LoginRefusal, MAX_REFUSAL_CAUSE, RefusalKind};
 use crate::wire::golden::{assert_golden, assert_survives_damage, noise};
 
 fn hello() -> Hello {
@@ -72,13 +75,20 @@ fn session_and_claim_payload_bytes_are_fixed() {
     let attempt = AttemptId::from_bytes([0xbb; 16]);
     let client = Some(IpAddr::from([10, 0, 0, 1]));
     assert_golden(
-        &ClaimQuestion { attempt, token: [7; 16], client, patience: Ttl::from_millis(1) },
-        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 07070707070707070707070707070707 01 00000000 0a000001 0100000000000000",
+        &ClaimQuestion { attempt, token: [7; 16], client },
+        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 07070707070707070707070707070707 01 00000000 0a000001",
     );
+    let refused = AttemptOutcome::Refused(LoginRefusal::new(RefusalKind::Policy, "no".to_owned()));
     assert_golden(&ClaimAnswer::Granted, "01 00000000");
-    assert_golden(&ClaimAnswer::Finished { ok: true }, "01 01000000 01");
+    assert_golden(&ClaimAnswer::Finished(AttemptOutcome::Session), "01 01000000 00000000");
+    assert_golden(&ClaimAnswer::Finished(refused.clone()), "01 01000000 01000000 03000000 0200000000000000 6e6f");
     assert_golden(&ClaimAnswer::Pending, "01 02000000");
-    assert_golden(&ClaimEnd { attempt, ok: false }, "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 00");
+    assert_golden(&ClaimAnswer::Full, "01 03000000");
+    assert_golden(&ClaimEnd { attempt, client: None, outcome: None }, "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 00 00");
+    assert_golden(
+        &ClaimEnd { attempt, client: None, outcome: Some(refused) },
+        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 00 01 01000000 03000000 0200000000000000 6e6f",
+    );
 }
 
 #[test]
@@ -86,8 +96,26 @@ fn damaged_payloads_are_refused_or_mean_what_they_say() {
     assert_survives_damage(&hello());
     assert_survives_damage(&forward());
     let attempt = AttemptId::from_bytes([1; 16]);
-    assert_survives_damage(&ClaimQuestion { attempt, token: [0; 16], client: None, patience: Ttl::ZERO });
-    assert_survives_damage(&ClaimAnswer::Finished { ok: true });
+    assert_survives_damage(&ClaimQuestion { attempt, token: [0; 16], client: None });
+    assert_survives_damage(&ClaimAnswer::Finished(AttemptOutcome::Session));
+    let outcome = AttemptOutcome::Refused(LoginRefusal::new(RefusalKind::Claim, "a cause".to_owned()));
+    assert_survives_damage(&ClaimEnd { attempt, client: None, outcome: Some(outcome) });
+}
+
+#[test]
+fn the_largest_refusal_fits_its_messages_and_its_numbers_are_fixed() {
+    let cause = "ä".repeat(2 * MAX_REFUSAL_CAUSE);
+    for (number, kind) in (0_u8..).zip(RefusalKind::ALL) {
+        let refusal = LoginRefusal::new(kind, cause.clone());
+        assert_eq!(refusal.cause().len(), MAX_REFUSAL_CAUSE);
+        let outcome = AttemptOutcome::Refused(refusal);
+        let client = Some(IpAddr::from([0xff; 16]));
+        let end = ClaimEnd { attempt: AttemptId::from_bytes([1; 16]), client, outcome: Some(outcome.clone()) };
+        assert_eq!(ClaimEnd::from_bytes(&end.to_bytes()), Ok(end));
+        let answer = ClaimAnswer::Finished(outcome);
+        assert_eq!(answer.to_bytes()[9], number, "{kind:?}");
+        assert_eq!(ClaimAnswer::from_bytes(&answer.to_bytes()), Ok(answer));
+    }
 }
 
 #[test]
@@ -109,5 +137,6 @@ proptest! {
         let _ = FoundSession::from_bytes(&bytes);
         let _ = ClaimQuestion::from_bytes(&bytes);
         let _ = ClaimAnswer::from_bytes(&bytes);
+        let _ = ClaimEnd::from_bytes(&bytes);
     }
 }

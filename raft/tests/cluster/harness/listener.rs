@@ -21,6 +21,8 @@ pub struct Net {
     cuts: Mutex<BTreeSet<(PeerName, PeerName)>>,
     delays: Mutex<BTreeMap<PeerName, Duration>>,
     lost: Mutex<Vec<(FrameKind, PeerName)>>,
+    held: Mutex<Vec<(FrameKind, PeerName)>>,
+    arrived: Mutex<BTreeMap<u16, usize>>,
 }
 
 impl Net {
@@ -45,10 +47,26 @@ impl Net {
         self.lost.lock().push((kind, to.clone()));
     }
 
+    /// Lets every message of that kind to that replica wait for an answer, as a replica that hangs does.
+    pub fn hold(&self, kind: FrameKind, to: &PeerName) {
+        self.held.lock().push((kind, to.clone()));
+    }
+
+    /// Messages of that kind that arrived anywhere so far.
+    pub fn arrived(&self, kind: FrameKind) -> usize {
+        self.arrived.lock().get(&kind.code()).copied().unwrap_or(0)
+    }
+
+    fn holds(&self, head: &FrameHead, to: &PeerName) -> bool {
+        *self.arrived.lock().entry(head.kind.code()).or_default() += 1;
+        self.held.lock().iter().any(|(kind, name)| *kind == head.kind && name == to)
+    }
+
     /// Mends everything.
     pub fn mend(&self) {
         self.cuts.lock().clear();
         self.lost.lock().clear();
+        self.held.lock().clear();
     }
 
     fn swallows(&self, head: &FrameHead, to: &PeerName) -> bool {
@@ -131,8 +149,12 @@ async fn serve_connection(
     let mut stream = BufStream::new(tls);
     while let Some(body) = read_request(&mut stream).await? {
         let head = Frame::decode_head(&body).ok().map(|(head, _)| head);
-        if head.is_some_and(|head| net.swallows(&head, name)) {
+        if head.as_ref().is_some_and(|head| net.swallows(head, name)) {
             return Ok(());
+        }
+        if head.is_some_and(|head| net.holds(&head, name)) {
+            // The asker's patience ends, and its connection with it.
+            return std::future::pending().await;
         }
         let answer = service.serve(&certificate, &body).await;
         let head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n\r\n", answer.status, answer.body.len());

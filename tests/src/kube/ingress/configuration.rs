@@ -4,22 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-use super::rules::{OWN_ADDRESS, Rule};
+use super::rules::{Backend, Rule};
 use super::{STATUS_PORT, Sites, told};
 
-/// Where the app behind every other Service listens, inside the controller's namespace.
+/// Where the app behind every other Service listens, inside the controller's namespace, if none is given.
 const APP: &str = "127.0.0.1:8080";
 
 /// nginx.conf as ingress-nginx v1.15 would generate it, in plain nginx. Without endpoints, as there, 503.
 pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>) -> String {
+    let own = if sites.app.is_none() { include_str!("app.conf") } else { "" };
     let mut text = include_str!("head.conf")
-        .replace("@APP@", APP)
-        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen))
+        .replace("@APP_SERVER@", own)
+        .replace("@APP@", &sites.app.map_or_else(|| APP.to_owned(), |app| app.to_string()))
+        .replace("@STATUS@", &format!("{}:{STATUS_PORT}", sites.listen.ip()))
         .replace("@ENDPOINTS@", &told(endpoints));
-    if !endpoints.is_empty() {
-        text += "    upstream conclave {\n        zone conclave 64k;\n";
+    for port in ports(sites).into_iter().filter(|_| !endpoints.is_empty()) {
+        write!(text, "    upstream {0} {{\n        zone {0} 64k;\n", upstream(port)).expect("a string takes all");
         for address in endpoints.values() {
-            writeln!(text, "        server {address}:{} max_fails=0;", sites.port).expect("a string takes all");
+            writeln!(text, "        server {address}:{port} max_fails=0;").expect("a string takes all");
         }
         text += "    }\n";
     }
@@ -40,9 +42,25 @@ pub(super) fn configuration(sites: &Sites, endpoints: &BTreeMap<usize, Ipv4Addr>
     text + "}\n"
 }
 
+/// The pods' ports that something leads to.
+fn ports(sites: &Sites) -> BTreeSet<u16> {
+    let behind = |rule: &Rule| match rule.backend {
+        Backend::Pods(port) => Some(port),
+        Backend::Nowhere | Backend::App => None,
+    };
+    let asked = |rule: &Rule| rule.auth.as_ref().and_then(|auth| auth.pods);
+    sites.rules.iter().flat_map(|rule| [behind(rule), asked(rule)]).flatten().collect()
+}
+
+/// What the pods at one port are called.
+fn upstream(port: u16) -> String {
+    format!("conclave_{port}")
+}
+
 fn server(sites: &Sites, host: &str, locations: &str) -> String {
     include_str!("server.conf")
         .replace("@LISTEN@", &sites.listen.to_string())
+        .replace("@PORT@", &sites.listen.port().to_string())
         .replace("@HOST@", host)
         .replace("@CERTIFICATE@", &sites.tls.certificate.display().to_string())
         .replace("@KEY@", &sites.tls.key.display().to_string())
@@ -50,12 +68,16 @@ fn server(sites: &Sites, host: &str, locations: &str) -> String {
 }
 
 fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
-    let target = if rule.is_ours { "http://conclave" } else { "http://app" };
-    if is_empty && (rule.is_ours || rule.auth.is_some()) {
+    let (target, needs_pods) = match rule.backend {
+        Backend::Pods(port) => (format!("http://{}", upstream(port)), true),
+        Backend::App => ("http://app".to_owned(), rule.auth.is_some()),
+        Backend::Nowhere => (String::new(), true),
+    };
+    if rule.backend == Backend::Nowhere || is_empty && needs_pods {
         return format!("        location {} {{ return 503; }}\n", rule.path);
     }
     let Some(auth) = &rule.auth else {
-        return include_str!("backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", target);
+        return include_str!("backend.conf").replace("@PATH@", &rule.path).replace("@TARGET@", &target);
     };
     let mut headers = String::new();
     for (index, name) in auth.response_headers.iter().enumerate() {
@@ -64,11 +86,13 @@ fn location(sites: &Sites, rule: &Rule, is_empty: bool) -> String {
             .expect("a string");
         writeln!(headers, "            proxy_set_header '{name}' $authHeader{index};").expect("a string takes all");
     }
+    let asked =
+        auth.pods.map_or_else(|| format!("https://{}", sites.listen), |port| format!("http://{}", upstream(port)));
     include_str!("protected.conf")
         .replace("@PATH@", &rule.path)
-        .replace("@TARGET@", target)
+        .replace("@TARGET@", &target)
         .replace("@AUTH_HOST@", &auth.host)
-        .replace("@AUTH_TARGET@", &auth.target.replace(OWN_ADDRESS, &sites.listen.to_string()))
+        .replace("@AUTH_TARGET@", &asked)
         .replace("@AUTH_PATH@", &auth.path)
         .replace("@SIGNIN@", &auth.signin)
         .replace("@HEADERS@", &headers)

@@ -10,17 +10,25 @@ use crate::kube::manifest::StatefulSet;
 /// Begins the annotations of ingress-nginx.
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
-/// Stands for the controller's own address until it is known.
-pub(super) const OWN_ADDRESS: &str = "@SELF@";
-
 /// One path of one Ingress.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) host: String,
+    /// As it stands after `location`.
     pub(super) path: String,
-    /// Whether the set's Service is behind it; else it is an app.
-    pub(super) is_ours: bool,
+    pub(super) backend: Backend,
     pub(super) auth: Option<Auth>,
+}
+
+/// What is behind a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// A port of the set's pods, through a Service of the render.
+    Pods(u16),
+    /// A Service of the render without pods.
+    Nowhere,
+    /// An app.
+    App,
 }
 
 /// What the annotations ask for.
@@ -28,8 +36,8 @@ pub(super) struct Rule {
 pub(super) struct Auth {
     /// Host of the auth-url.
     pub(super) host: String,
-    /// Where that host is: the Service's pods, or this nginx, as the host of another Ingress.
-    pub(super) target: String,
+    /// Where that host is: a port of the pods, or else this nginx, as the host of another Ingress.
+    pub(super) pods: Option<u16>,
     /// Its path and query.
     pub(super) path: String,
     pub(super) signin: String,
@@ -42,14 +50,32 @@ pub(super) fn rules_of(object: &Value, checked: &Checked, set: &StatefulSet<'_>)
     let mut rules = Vec::new();
     for rule in object["spec"]["rules"].as_array().into_iter().flatten() {
         for path in rule["http"]["paths"].as_array().into_iter().flatten() {
-            let service = path["backend"]["service"]["name"].as_str().ok_or("a backend without a Service")?;
-            let is_ours = checked.object("Service", service).is_some();
+            let backend = backend_of(&path["backend"]["service"], checked, set)?;
             let host = rule["host"].as_str().ok_or("a rule without a host")?.to_owned();
-            let path = path["path"].as_str().ok_or("no path")?.to_owned();
-            rules.push(Rule { host, path, is_ours, auth: auth.clone() });
+            let exact = if path["pathType"] == "Exact" { "= " } else { "" };
+            let path = format!("{exact}{}", path["path"].as_str().ok_or("no path")?);
+            rules.push(Rule { host, path, backend, auth: auth.clone() });
         }
     }
     Ok(rules)
+}
+
+/// What a path leads to.
+fn backend_of(service: &Value, checked: &Checked, set: &StatefulSet<'_>) -> Result<Backend, Failure> {
+    let name = service["name"].as_str().ok_or("a backend without a Service")?;
+    match checked.object("Service", name) {
+        None => Ok(Backend::App),
+        Some(found) if found["spec"]["selector"].is_null() => Ok(Backend::Nowhere),
+        Some(found) => Ok(Backend::Pods(port_behind(found, service["port"]["number"].as_u64(), set)?)),
+    }
+}
+
+/// The pods' port behind a port of a Service, which leads to pods of the set.
+fn port_behind(service: &Value, port: Option<u64>, set: &StatefulSet<'_>) -> Result<u16, Failure> {
+    assert_eq!(&service["spec"]["selector"], set.selector(), "a Service for other pods");
+    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    let found = ports.find(|one| one["port"].as_u64() == port);
+    set.port(&found.ok_or_else(|| format!("no port {port:?} at the Service"))?["targetPort"])
 }
 
 /// The annotations of ingress-nginx, each of which has to be understood here.
@@ -68,17 +94,12 @@ fn auth_of(object: &Value, checked: &Checked, set: &StatefulSet<'_>) -> Result<O
     let Some(url) = url else { return Ok(None) };
     let host = url.host_str().unwrap_or_default().to_owned();
     let path = url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()));
-    let target = if url.scheme() == "https" {
-        format!("https://{OWN_ADDRESS}:443")
-    } else {
-        leads_to_the_pods(&url, checked, set)?;
-        "http://conclave".to_owned()
-    };
-    Ok(Some(Auth { host, target, path, signin, response_headers }))
+    let pods = if url.scheme() == "https" { None } else { Some(asks_the_pods(&url, checked, set)?) };
+    Ok(Some(Auth { host, pods, path, signin, response_headers }))
 }
 
-/// An auth-url inside the cluster names the Service and a port of it that leads to the pods' public one.
-fn leads_to_the_pods(url: &Url, checked: &Checked, set: &StatefulSet<'_>) -> Result<(), Failure> {
+/// An auth-url inside the cluster names a Service and a port of it that leads to the pods: which of theirs.
+fn asks_the_pods(url: &Url, checked: &Checked, set: &StatefulSet<'_>) -> Result<u16, Failure> {
     let host = url.host_str().unwrap_or_default();
     let service = host.split('.').next().and_then(|name| checked.object("Service", name));
     let service = service.ok_or_else(|| format!("auth-url {url} names no Service of the render"))?;
@@ -88,9 +109,5 @@ fn leads_to_the_pods(url: &Url, checked: &Checked, set: &StatefulSet<'_>) -> Res
         host == format!("{name}.{namespace}.svc") || host.starts_with(&format!("{name}.{namespace}.svc.")),
         "{host}"
     );
-    let mut ports = service["spec"]["ports"].as_array().into_iter().flatten();
-    let port = ports.find(|port| port["port"].as_u64() == url.port_or_known_default().map(u64::from));
-    let target = set.port(&port.ok_or_else(|| format!("{url} names no port of the Service"))?["targetPort"])?;
-    assert_eq!(target, set.port(&"http".into())?, "the Service leads to another port");
-    Ok(())
+    port_behind(service, url.port_or_known_default().map(u64::from), set)
 }

@@ -1,0 +1,1 @@
+<%-- Answers with the resource that the container resolved. --%><%@ page contentType="text/plain;charset=UTF-8" trimDirectiveWhitespaces="true" %><%= request.getServletPath() + (request.getPathInfo() == null ? "" : request.getPathInfo()) %>
