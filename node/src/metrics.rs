@@ -127,8 +127,8 @@ struct Gauges {
     opened: IntGauge,
     provider_ready: IntGaugeVec,
     disk_free: IntGauge,
-    nearly_full: IntGauge,
     closed_gateways: IntGauge,
+    nearly_full: IntGauge,
     clock_deviation: Gauge,
 }
 
@@ -284,12 +284,12 @@ impl Gauges {
                 &["provider"],
             ),
             disk_free: family.gauge("conclave_disk_free_bytes", "Bytes free on the disk of data_dir; -1 if unknown."),
-            nearly_full: family
-                .gauge("conclave_storage_nearly_full", "1 while this replica's disk has no room for further sessions."),
             closed_gateways: family.gauge(
                 "conclave_closed_gateways",
                 "Gateways for whose checks no rule opens on this replica: they sent one at auth_address without a header that the configured kind always sets.",
             ),
+            nearly_full: family
+                .gauge("conclave_storage_nearly_full", "1 while this replica's disk has no room for further sessions."),
             clock_deviation: family.float(
                 "conclave_clock_deviation_seconds",
                 "How far this replica's clock is ahead of the members' median; NaN if unknown.",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the scenarios of tests/scenarios.tsv one after another and prints the table.
 #   scenarios.sh quick        counts made smaller by each scenario's own SCALE
-#   scenarios.sh full         the full counts, and docs/reports/test-full.md
-#   scenarios.sh quick NAME…  only those
+#   scenarios.sh full         the full counts, and docs/reports/test-full.md with its rows beside it as JSON
+#   scenarios.sh MODE NAME…   only those
 # SCALE in the environment wins over the table's; SEED repeats a run's choices.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../.."
 mode=$1
 shift
 chosen=("$@")
-# A choice renews its own rows and keeps the others.
-[ "${#chosen[@]}" -gt 0 ] || rm -rf "${CARGO_TARGET_DIR:-target}/report"
+# A choice in quick mode renews its own rows and keeps the others; the full run's earlier rows stand in its report.
+[ "$mode" = quick ] && [ "${#chosen[@]}" -gt 0 ] || rm -rf "${CARGO_TARGET_DIR:-target}/report"
 
 report=${CARGO_TARGET_DIR:-target}/debug/report
 wanted=()
@@ -41,7 +41,7 @@ done <tests/scenarios.tsv
 arguments=(--expect "$(IFS=,; echo "${wanted[*]}")")
 if [ "$mode" = full ]; then
     mkdir -p docs/reports
-    arguments+=(--write docs/reports/test-full.md)
+    arguments+=(--write docs/reports/test-full)
 fi
 echo
 status=0

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::scale::Scale;
 use crate::timing;
 
+/// As many digits of a commit as the table shows.
+const SHORT_COMMIT: usize = 10;
+
 /// How a scenario ended. One that neither passed nor failed did not reach its end: no pass either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,6 +45,9 @@ pub struct Row {
     pub held: usize,
     /// Its end.
     pub verdict: Verdict,
+    /// The commit that ran; empty until a full run writes its report.
+    #[serde(default)]
+    pub commit: String,
 }
 
 /// A scenario under way: leaves a row with verdict `unknown` until [`Scenario::passed`].
@@ -68,6 +74,7 @@ impl Scenario {
             seconds: 0.0,
             held: 0,
             verdict: Verdict::Unknown,
+            commit: String::new(),
         };
         println!("{name}: {ran} of {full} {unit}, SEED={}", scale.seed());
         let scenario = Self { row, begun: timing::now(), scale };
@@ -116,6 +123,7 @@ impl Row {
             seconds: 0.0,
             held: 0,
             verdict: Verdict::Skipped,
+            commit: String::new(),
         }
     }
 
@@ -147,10 +155,20 @@ pub fn rows(dir: &Path) -> std::io::Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The rows of earlier sittings with those of this one in their places. A scenario's rows are replaced together, those
+/// with a suffix too, so that one that is gone does not stay.
+pub fn renewed(earlier: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
+    let file_of = |row: &Row| row.scenario.split('.').next().unwrap_or_default().to_owned();
+    let files: Vec<String> = fresh.iter().map(file_of).collect();
+    let mut rows: Vec<Row> = earlier.into_iter().filter(|row| !files.contains(&file_of(row))).chain(fresh).collect();
+    rows.sort_by(|a, b| a.scenario.cmp(&b.scenario));
+    rows
+}
+
 /// The rows as a Markdown table.
 pub fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| Scenario | Verdict | Ran | Full count | Seconds | Seed | Figures |\n");
-    text.push_str("|---|---|---|---|---|---|---|\n");
+    let mut text = String::from("| Scenario | Verdict | Ran | Full count | Held | Seconds | Seed | Commit | Figures |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|---|\n");
     for row in rows {
         let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let verdict = match row.verdict {
@@ -159,15 +177,48 @@ pub fn table(rows: &[Row]) -> String {
             Verdict::Unknown => "NOT PASSED",
         };
         text.push_str(&format!(
-            "| {} | {verdict} | {} {} | {} | {:.1} | {} | {} |\n",
+            "| {} | {verdict} | {} {} | {} | {} | {:.1} | {} | {} | {} |\n",
             row.scenario,
             row.ran,
             row.unit,
             row.asked,
+            row.held,
             row.seconds,
             row.seed,
+            row.commit.get(..SHORT_COMMIT).unwrap_or(&row.commit),
             figures.join("; ")
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(scenario: &str, commit: &str) -> Row {
+        Row { commit: commit.to_owned(), ..Row::skipped(scenario, "an example") }
+    }
+
+    #[test]
+    fn a_sitting_replaces_the_rows_of_its_scenarios_and_keeps_the_others() {
+        let earlier = vec![row("a", "1"), row("b", "1"), row("b.more", "1"), row("c", "1")];
+        let rows = renewed(earlier, vec![row("b", "2"), row("b.other", "2")]);
+        let seen: Vec<_> = rows.iter().map(|row| (row.scenario.as_str(), row.commit.as_str())).collect();
+        assert_eq!(seen, [("a", "1"), ("b", "2"), ("b.other", "2"), ("c", "1")]);
+    }
+
+    #[test]
+    #[should_panic(expected = "asserted over nothing")]
+    fn a_scenario_that_held_nothing_is_refused() {
+        let row = Row::skipped("nothing", "an example");
+        Scenario { row, begun: timing::now(), scale: Scale::from_env() }.held("checks", 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "says of no check that it held")]
+    fn a_scenario_that_names_no_check_has_not_passed() {
+        let row = Row::skipped("nothing", "an example");
+        Scenario { row, begun: timing::now(), scale: Scale::from_env() }.passed();
+    }
 }

@@ -1,7 +1,7 @@
 //! Every recorded answer of a real oauth2-proxy, held against Conclave.
 //!
 //! `SCALE=1` plays every scenario, those of `tests/corpus/later.json` too: one of them that passes must leave that list.
-//! Otherwise a third is played, chosen by `SEED`. `ONLY=TEXT` plays the scenarios whose name contains it. `LATER=1` plays
+//! Otherwise a third is played, chosen by `SEED`. `CORPUS_ONLY=TEXT` plays the scenarios whose name contains it. `LATER=1` plays
 //! those of `later.json` alone and shows what they lack.
 //! `OAUTH2_PROXY=PATH` plays each scenario against that oauth2-proxy too, with `redis-server` beside it: its answers
 //! of this run then count instead of the recorded ones.
@@ -22,7 +22,7 @@ const PLAYERS: u16 = 4;
 const FIRST_PORT: u16 = 19_300;
 
 fn chosen(all: Vec<Scenario>, whole: bool, third: usize, judge: &Judge) -> Vec<Scenario> {
-    let only = std::env::var("ONLY").ok();
+    let only = std::env::var("CORPUS_ONLY").ok();
     let later = std::env::var_os("LATER").is_some();
     let whole = whole || later || only.is_some();
     all.into_iter()

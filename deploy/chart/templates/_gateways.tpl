@@ -159,7 +159,6 @@ metadata:
 spec:
   forwardAuth:
     address: {{ .url }}
-    trustForwardHeader: false
     authResponseHeaders:
     {{- range .names }}
     - {{ . }}
@@ -192,6 +191,7 @@ spec:
     services: [{name: APP, port: 80}]
   tls: {}
 ```
+Leave trustForwardHeader out: its default believes no client, and a false that is written there drops X-Real-Ip as well.
 A background request without a session gets 302 without a Location, since Traefik rewrites the status of every 401.
 {{- end -}}
 

@@ -44,9 +44,9 @@ struct StatusView {
     sessions: usize,
     opened_bytes: usize,
     clock_deviation_ms: Option<i64>,
-    disk: DiskView,
     /// Gateways for whose checks no rule opens on this replica.
     closed_gateways: Vec<String>,
+    disk: DiskView,
     members: Vec<MemberView>,
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use conclave_proto::forwarded::{
     CLOSED_FOR, ClosedSources, Doubt, Endpoint, Extracted, GatewayNotice, OpeningFacts, OriginalRequest, PeerAddress,
 };
-use conclave_proto::time::{Boottime, Clock};
+use conclave_proto::time::Clock;
 use parking_lot::Mutex;
 
 use crate::metrics::Metrics;

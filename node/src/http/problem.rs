@@ -237,6 +237,7 @@ impl Problem {
             | Self::Stopping => Some(RefusalKind::NotRecorded),
             Self::Input(_)
             | Self::Unparsable(_)
+            | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
             | Self::RefusedByProvider { .. }
