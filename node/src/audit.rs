@@ -142,7 +142,7 @@ pub fn values_left_out(asker: &Asker, left_out: &LeftOut) {
     say!(
         warn,
         asker,
-        SUCCESS,
+        "-",
         claim,
         values,
         "headers lack values of a claim: they cannot stand there as they are (list_separator_in_values)"
