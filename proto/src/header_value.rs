@@ -14,6 +14,9 @@ pub const SEPARATOR: char = ',';
 /// Ends the user's name in HTTP Basic credentials (RFC 7617).
 const COLON: char = ':';
 
+/// Readers of a header drop these at its ends.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// What becomes of a value of a list that cannot stand there as it is: the option `list_separator_in_values`. It also
 /// holds for other claims that do not say who somebody is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,11 +77,11 @@ pub enum Place {
 /// Why a value cannot stand as it is. Reads on after the claim's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unfit {
-    /// CR, LF, NUL, tab or another one: ends a header, or is changed on the way.
-    #[error("has a control character, such as a line break or a tab")]
+    /// CR, LF, NUL or another one: ends a header, or is changed on the way. A tab within arrives as it is (RFC 9110).
+    #[error("has a control character, such as a line break")]
     Control,
     /// Readers of a header drop it.
-    #[error("begins or ends with a blank")]
+    #[error("begins or ends with a blank or a tab")]
     Blank,
     /// Would end the value in a list.
     #[error("has a comma, which ends a value in a list")]
@@ -142,10 +145,10 @@ pub fn fits(value: &str, place: Place) -> Result<(), Unfit> {
     if value.is_empty() {
         return Err(Unfit::Empty);
     }
-    if value.bytes().any(|byte| byte.is_ascii_control()) {
+    if value.contains(is_control) {
         return Err(Unfit::Control);
     }
-    if value.starts_with(' ') || value.ends_with(' ') {
+    if value.starts_with(BLANKS) || value.ends_with(BLANKS) {
         return Err(Unfit::Blank);
     }
     match place {
@@ -155,16 +158,21 @@ pub fn fits(value: &str, place: Place) -> Result<(), Unfit> {
     }
 }
 
+/// What no header carries as it is.
+fn is_control(character: char) -> bool {
+    character.is_ascii_control() && character != '\t'
+}
+
 /// The value with what cannot stand there as `%XX`, and each `%` too, so that it can be read back.
 fn percent_encoded(value: &str, place: Place) -> Cow<'_, str> {
-    let (from, to) = (value.len() - value.trim_start_matches(' ').len(), value.trim_end_matches(' ').len());
+    let (from, to) = (value.len() - value.trim_start_matches(BLANKS).len(), value.trim_end_matches(BLANKS).len());
     let offends = |at: usize, character: char| {
         let ends = match place {
             Place::Alone => false,
             Place::Listed => character == SEPARATOR,
             Place::UserOfBasic => character == COLON,
         };
-        ends || character == '%' || character.is_ascii_control() || at < from || at >= to
+        ends || character == '%' || is_control(character) || at < from || at >= to
     };
     if !value.char_indices().any(|(at, character)| offends(at, character)) {
         return Cow::Borrowed(value);
@@ -188,7 +196,7 @@ fn as_oauth2_proxy(value: &str) -> Result<Written<'_>, Unfit> {
     if value.is_empty() {
         return Ok(Written::Nothing);
     }
-    if value.chars().any(|c| c.is_ascii_control() && !matches!(c, '\t' | '\r' | '\n')) {
+    if value.contains(|c| is_control(c) && !matches!(c, '\r' | '\n')) {
         return Err(Unfit::Control);
     }
     let text =
