@@ -32,11 +32,13 @@ async fn local_users() -> Result<(), Failure> {
     let dir = WorkDir::fresh("local_users");
     let place = Place::draw();
     let provider = Provider::start(&dir, &place.callback()).await?;
-    let mut cluster = Cluster::lay(&dir, place, &provider.registration(), &Options::default()).await?;
+    let mut cluster =
+        Cluster::lay(&dir, place, &provider.registration(), &Options::default().flag("--skip-provider-button=false"))
+            .await?;
     let files: Vec<_> = (0..REPLICAS).map(|index| dir.join(&format!("users-{index}"))).collect();
     for (replica, file) in cluster.replicas.iter_mut().zip(&files) {
         write(file, &[("joe", PW), ("kim", PW)])?;
-        replica.args.push(format!("--htpasswd-file={}", file.display()));
+        replica.flag(format!("--htpasswd-file={}", file.display()));
     }
     cluster.start().await?;
     let (asker, replicas) = (Asker::default(), cluster.addresses());
