@@ -6,12 +6,10 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet::BCRYPT;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
-
-use crate::keyring::sha256;
 
 /// bcrypt's own base64. The last character of a salt has bits to spare, which some writers set.
 const BCRYPT_BASE64: GeneralPurpose = GeneralPurpose::new(&BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
@@ -91,7 +89,9 @@ impl LineDigest {
                 bytes.extend_from_slice(hash);
             }
         }
-        Self(sha256(&bytes))
+        let mut own = [0; 32];
+        own.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+        Self(own)
     }
 }
 
