@@ -70,6 +70,7 @@ pub fn body(user: usize, issuer: &str, token: usize) -> SessionBody {
         refresh_token: String::new(),
         token_expires_at: None,
         additional_claims: Vec::new(),
+        local_line: None,
     }
 }
 

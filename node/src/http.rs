@@ -14,8 +14,9 @@ use actix_web::http::header;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{App, Error};
 use conclave_proto::forwarded::{Arrival, GatewayConfig};
+use conclave_proto::htpasswd::LocalUsers;
 use conclave_proto::keyring::Keyring;
-use conclave_proto::policy::{AuthenticatedEmails, Policy};
+use conclave_proto::policy::{AuthenticatedEmails, Policy, Voucher};
 use conclave_proto::time::{Clock, Entropy};
 use conclave_raft::{Readiness, ReplicatedStore, SessionReader};
 use tokio::runtime::Handle;
@@ -26,7 +27,7 @@ use crate::inject::{AnswerHeaders, LeftOut, Made};
 use crate::local_users::LocalDoor;
 use crate::metrics::{Metrics, Seen};
 use crate::oidc::Provider;
-use crate::opened::OpenedSessions;
+use crate::opened::{Opened, OpenedSessions};
 use crate::telemetry::Lines;
 
 pub mod admin;
@@ -300,6 +301,7 @@ pub struct Worker {
     reader: Option<SessionReader>,
     keys: Latest<Option<Arc<Keyring>>>,
     policy: Latest<Arc<Policy>>,
+    local_users: Option<Latest<Arc<LocalUsers>>>,
     arrival: Arrival,
 }
 
@@ -309,7 +311,8 @@ impl Worker {
         let reader = service.store().map(ReplicatedStore::reader);
         let keys = service.store().map_or_else(|| Latest::fixed(None), |store| Latest::of(store.keyring()));
         let policy = Latest::of(service.policy.subscribe());
-        Self { service, reader, keys, policy, arrival }
+        let local_users = service.local.as_ref().map(|local| Latest::of(local.watch()));
+        Self { service, reader, keys, policy, local_users, arrival }
     }
 
     /// Reads sessions; none without a store.
@@ -330,6 +333,16 @@ impl Worker {
     /// Who may come in. The guard must not live across an await.
     pub fn policy(&self) -> Ref<'_, Arc<Policy>> {
         self.policy.get()
+    }
+
+    /// Whether whoever vouched for a session at its login does so still: for a local user, the file as it is now.
+    pub fn is_vouched_for(&self, opened: &Opened) -> bool {
+        match &opened.voucher {
+            Voucher::Provider => true,
+            Voucher::LocalFile(line) => {
+                self.local_users.as_ref().is_some_and(|users| users.get().vouch_for(&opened.identity.user, line))
+            }
+        }
     }
 }
 

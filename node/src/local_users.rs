@@ -5,7 +5,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use conclave_proto::authorization::BasicCredentials;
-use conclave_proto::htpasswd::{LocalUsers, Trial};
+use conclave_proto::htpasswd::{LineDigest, LocalUsers, Trial};
 use conclave_proto::id::ProviderId;
 use conclave_proto::session::{Identity, SessionBody};
 use thiserror::Error;
@@ -67,8 +67,13 @@ impl LocalDoor {
         self.users.send_replace(Arc::new(users));
     }
 
-    /// Whether the credentials are those of a user. bcrypt runs on `runtime`'s blocking threads.
-    pub async fn admits(&self, credentials: BasicCredentials, runtime: &Handle) -> Result<bool, TooBusy> {
+    /// The users as they are now, and as they will be.
+    pub fn watch(&self) -> watch::Receiver<Arc<LocalUsers>> {
+        self.users.subscribe()
+    }
+
+    /// The line that lets the user with these credentials in, if one does. bcrypt runs on `runtime`'s blocking threads.
+    pub async fn admits(&self, credentials: BasicCredentials, runtime: &Handle) -> Result<Option<LineDigest>, TooBusy> {
         let users = Arc::clone(&self.users.borrow());
         let trial = users.trial(&credentials.user);
         if !users.is_costly() {
@@ -86,8 +91,8 @@ impl LocalDoor {
         work.await.map_err(|_| TooBusy)
     }
 
-    /// Who the user of that name is. `by_basic`: it came with the request, not by the form.
-    pub fn session_body(&self, user: &str, by_basic: bool) -> SessionBody {
+    /// Who the user of that name is, let in by `line`. `by_basic`: the name came with the request, not by the form.
+    pub fn session_body(&self, user: &str, line: LineDigest, by_basic: bool) -> SessionBody {
         let email = if by_basic && self.config.name_is_email { user.to_owned() } else { String::new() };
         SessionBody {
             identity: Identity {
@@ -103,16 +108,17 @@ impl LocalDoor {
             refresh_token: String::new(),
             token_expires_at: None,
             additional_claims: Vec::new(),
+            local_line: Some(line),
         }
     }
 }
 
-/// Does all that the trial asks for, whatever its outcome.
-fn try_password(trial: &Trial, password: &[u8]) -> bool {
+/// The line whose password it is. Does all that the trial asks for, whatever its outcome.
+fn try_password(trial: &Trial, password: &[u8]) -> Option<LineDigest> {
     for cost in &trial.padding {
         std::hint::black_box(bcrypt(*cost, [0; 16], password));
     }
-    trial.hash.as_ref().is_some_and(|hash| hash.fits(password, bcrypt))
+    trial.line.as_ref().filter(|(hash, _)| hash.fits(password, bcrypt)).map(|(_, line)| *line)
 }
 
 /// bcrypt of a password as a zero-ended string, of which the first 72 bytes count.
@@ -153,10 +159,11 @@ mod tests {
         for (user, password, admitted) in
             [("bob", "pw", true), ("sha", "pw", true), ("bob", "PW", false), ("bob", "", false), ("eve", "pw", false)]
         {
-            assert_eq!(door.admits(credentials(user, password), &Handle::current()).await, Ok(admitted), "{user}");
+            let line = door.admits(credentials(user, password), &Handle::current()).await;
+            assert_eq!(line.map(|line| line.is_some()), Ok(admitted), "{user}");
         }
         let long = "x".repeat(100);
-        assert_eq!(door.admits(credentials("bob", &long), &Handle::current()).await, Ok(false));
+        assert_eq!(door.admits(credentials("bob", &long), &Handle::current()).await, Ok(None));
     }
 
     #[tokio::test]
@@ -168,6 +175,6 @@ mod tests {
             assert_eq!(door.admits(credentials(name, "pw"), &Handle::current()).await, Err(TooBusy), "{name}");
         }
         drop(taken);
-        assert_eq!(door.admits(credentials("bob", "pw"), &Handle::current()).await, Ok(true));
+        assert!(matches!(door.admits(credentials("bob", "pw"), &Handle::current()).await, Ok(Some(_))));
     }
 }

@@ -179,6 +179,7 @@ mod tests {
             refresh_token: String::new(),
             token_expires_at: None,
             additional_claims: Vec::new(),
+            local_line: None,
         };
         let headers = answer_headers(&HeaderConfig::default(), &body).expect("fits").headers;
         Arc::new(Opened::new(ticket, Generation::new(1), Identity::default(), Voucher::Provider, headers, Vec::new()))

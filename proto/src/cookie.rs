@@ -71,6 +71,41 @@ impl CookieAttributes {
     }
 }
 
+/// Attributes that a cookie's name demands by its prefix (RFC 6265bis). Browsers drop a cookie that lacks one, and say
+/// so to no one: every login would end where it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum UnmetPrefix {
+    /// `__Secure-`, `__Host-` and `__Http-`.
+    #[error("must be true, or browsers drop a cookie whose name begins so")]
+    Secure,
+    /// `__Host-`.
+    #[error("must be /, or browsers drop a cookie whose name begins so")]
+    Path,
+    /// `__Host-`.
+    #[error("must be empty, or browsers drop a cookie whose name begins so")]
+    Domain,
+    /// `__Http-` and `__Host-Http-`.
+    #[error("must be true, or browsers drop a cookie whose name begins so")]
+    HttpOnly,
+}
+
+impl CookieAttributes {
+    /// Each attribute that `name` demands and that is not given. Letters count in any case, as in browsers.
+    pub fn unmet_by(&self, name: &str) -> Vec<UnmetPrefix> {
+        let name = name.to_ascii_lowercase();
+        let host = name.starts_with("__host-");
+        let http = name.starts_with("__http-") || name.starts_with("__host-http-");
+        let secure = host || http || name.starts_with("__secure-");
+        let unmet = [
+            (UnmetPrefix::Secure, secure && !self.secure),
+            (UnmetPrefix::Path, host && self.path != "/"),
+            (UnmetPrefix::Domain, host && !self.domains.is_empty()),
+            (UnmetPrefix::HttpOnly, http && !self.http_only),
+        ];
+        unmet.into_iter().filter(|(_, unmet)| *unmet).map(|(unmet, _)| unmet).collect()
+    }
+}
+
 /// A path or domain that no browser would take, or that would break the header.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidCookieAttribute {
@@ -217,22 +252,6 @@ fn without_port(host: &str) -> &str {
 /// All values of one name in a `Cookie` header, in its order, at most `limit`.
 pub fn cookies_named<'h>(header: &'h str, name: &str, limit: usize) -> impl Iterator<Item = &'h str> {
     cookie_pairs(header).filter(move |(found, _)| *found == name).map(|(_, value)| value).take(limit)
-}
-
-/// Names of the pieces `NAME_0`, `NAME_1` … in a `Cookie` header, in which oauth2-proxy's cookie store keeps a session
-/// that is too large for one cookie; each once, at most [`MAX_COOKIES_TRIED`].
-pub fn pieces_of<'h>(header: &'h str, name: &str) -> Vec<&'h str> {
-    let is_piece = |found: &str| {
-        let number = found.strip_prefix(name).and_then(|rest| rest.strip_prefix('_'));
-        number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    let mut pieces = Vec::new();
-    for (found, _) in cookie_pairs(header).filter(|(found, _)| is_piece(found)) {
-        if pieces.len() < MAX_COOKIES_TRIED && !pieces.contains(&found) {
-            pieces.push(found);
-        }
-    }
-    pieces
 }
 
 /// All `name=value` pairs of a `Cookie` header; what is no pair is skipped.

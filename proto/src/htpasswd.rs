@@ -6,7 +6,8 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet::BCRYPT;
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD};
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
@@ -18,6 +19,9 @@ const LEAST_COST: u32 = 4;
 
 /// Highest cost taken: a check takes several seconds of a core, and everyone may ask for one.
 const HIGHEST_COST: u32 = 16;
+
+/// Begins what a [`LineDigest`] is made of.
+const LINE_PURPOSE: &[u8] = b"htpasswd line/1";
 
 /// A file that names no users. Reads as the end of "the file ...".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -36,7 +40,7 @@ pub enum InvalidHtpasswd {
 /// The users of a file.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct LocalUsers {
-    users: BTreeMap<String, PasswordHash>,
+    users: BTreeMap<String, Line>,
     /// Cost of the costliest hash; 0 without bcrypt.
     costliest: u32,
     /// Lines whose hash cannot be checked, counted from 1.
@@ -46,6 +50,48 @@ pub struct LocalUsers {
 impl fmt::Debug for LocalUsers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalUsers").field("users", &self.users.len()).finish_non_exhaustive()
+    }
+}
+
+/// What the file says of one user.
+#[derive(Clone, PartialEq, Eq)]
+struct Line {
+    hash: PasswordHash,
+    digest: LineDigest,
+}
+
+/// What a session remembers of the line that let its user in: SHA-256 over name and hash. Another password, another
+/// salt or cost gives another digest; the spelling of the line does not count. It does not print, as a `{SHA}` line
+/// could be guessed by it.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineDigest([u8; 32]);
+
+impl fmt::Debug for LineDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineDigest(***)")
+    }
+}
+
+impl LineDigest {
+    fn of(user: &str, hash: &PasswordHash) -> Self {
+        let mut bytes = LINE_PURPOSE.to_vec();
+        bytes.extend_from_slice(&(user.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(user.as_bytes());
+        match hash {
+            PasswordHash::Sha1(hash) => {
+                bytes.push(0);
+                bytes.extend_from_slice(hash);
+            }
+            PasswordHash::Bcrypt { cost, salt, hash } => {
+                bytes.push(1);
+                bytes.extend_from_slice(&cost.to_be_bytes());
+                bytes.extend_from_slice(salt);
+                bytes.extend_from_slice(hash);
+            }
+        }
+        let mut own = [0; 32];
+        own.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+        Self(own)
     }
 }
 
@@ -67,8 +113,8 @@ pub enum PasswordHash {
 
 /// What a check of one password takes.
 pub struct Trial {
-    /// The user's hash; none if the file does not name the user.
-    pub hash: Option<PasswordHash>,
+    /// The user's hash and its line's digest; none if the file does not name the user.
+    pub line: Option<(PasswordHash, LineDigest)>,
     /// Costs of the bcrypt runs to do besides, for nothing: with them every check takes as long as
     /// one of the file's costliest hash, whether the user exists or not.
     pub padding: Vec<u32>,
@@ -76,7 +122,7 @@ pub struct Trial {
 
 impl LocalUsers {
     /// Reads `user:hash` lines; `#` begins a comment line, and of several lines of one name the last
-    /// counts. A hash of another kind is passed over and told in `skipped`.
+    /// counts. A hash of another kind is passed over and named in `skipped`. A file may have no users left.
     pub fn parse(text: &str) -> Result<Self, InvalidHtpasswd> {
         let mut read = Self::default();
         for (index, raw) in text.lines().enumerate() {
@@ -87,15 +133,26 @@ impl LocalUsers {
             let parts = raw.split_once(':').filter(|(_, hash)| !hash.contains(':'));
             let (user, hash) = parts.ok_or(InvalidHtpasswd::Line { line })?;
             match PasswordHash::parse(hash.trim()) {
-                Some(hash) => drop(read.users.insert(user.trim_start().to_owned(), hash)),
+                Some(hash) => {
+                    let user = user.trim_start();
+                    let digest = LineDigest::of(user, &hash);
+                    read.users.insert(user.to_owned(), Line { hash, digest });
+                }
                 None => read.skipped.push(line),
             }
         }
-        if read.users.is_empty() {
-            return Err(InvalidHtpasswd::Nobody);
-        }
-        read.costliest = read.users.values().map(PasswordHash::cost).max().unwrap_or(0);
+        read.costliest = read.users.values().map(|line| line.hash.cost()).max().unwrap_or(0);
         Ok(read)
+    }
+
+    /// The same, unless there are none: nothing can be meant by a file that names nobody from the start.
+    pub fn some(self) -> Result<Self, InvalidHtpasswd> {
+        if self.is_empty() { Err(InvalidHtpasswd::Nobody) } else { Ok(self) }
+    }
+
+    /// Whether the line that let `user` in still stands as it was.
+    pub fn vouch_for(&self, user: &str, line: &LineDigest) -> bool {
+        self.users.get(user).is_some_and(|now| now.digest == *line)
     }
 
     /// How many there are.
@@ -115,15 +172,15 @@ impl LocalUsers {
 
     /// What checking a password of that user takes.
     pub fn trial(&self, user: &str) -> Trial {
-        let hash = self.users.get(user).cloned();
-        let own = hash.as_ref().map_or(0, PasswordHash::cost);
+        let line = self.users.get(user).map(|line| (line.hash.clone(), line.digest));
+        let own = line.as_ref().map_or(0, |(hash, _)| hash.cost());
         let padding = match (own, self.costliest) {
             (_, 0) => Vec::new(),
             (0, costliest) => vec![costliest],
             // Rounds double with each cost: a run of c besides runs of c, c+1 ... n-1 take one of n.
             (own, costliest) => (own..costliest).collect(),
         };
-        Trial { hash, padding }
+        Trial { line, padding }
     }
 }
 
@@ -174,8 +231,8 @@ mod tests {
     }
 
     fn fits(users: &LocalUsers, user: &str, password: &str) -> bool {
-        let hash = users.trial(user).hash;
-        hash.is_some_and(|hash| hash.fits(password.as_bytes(), |_, _, _| [0; 24]))
+        let line = users.trial(user).line;
+        line.is_some_and(|(hash, _)| hash.fits(password.as_bytes(), |_, _, _| [0; 24]))
     }
 
     #[test]
@@ -185,7 +242,7 @@ mod tests {
         ));
         assert!(fits(&users, "lead", "pw") && !fits(&users, "lead", "PW"));
         assert!(!fits(&users, "dup", "pw") && fits(&users, "dup", "a:b"));
-        assert!(users.trial("#c").hash.is_none() && users.trial("c").hash.is_none());
+        assert!(users.trial("#c").line.is_none() && users.trial("c").line.is_none());
         assert_eq!((users.len(), users.is_costly()), (2, false));
     }
 
@@ -193,7 +250,7 @@ mod tests {
     fn every_kind_of_bcrypt_is_taken_and_its_parts_reach_the_function() {
         for kind in ["2a", "2b", "2x", "2y"] {
             let users = parse(&format!("bob:${kind}${BCRYPT_PW}\n"));
-            let hash = users.trial("bob").hash.expect("bob");
+            let (hash, _) = users.trial("bob").line.expect("bob");
             assert!(!hash.fits(b"pw", |cost, _, password| {
                 assert_eq!((cost, password), (4, &b"pw"[..]));
                 [0; 24]
@@ -210,7 +267,8 @@ mod tests {
         assert_eq!((mixed.len(), mixed.skipped.as_slice()), (1, [1, 3].as_slice()));
         for nobody in ["", "# nobody\n", "bob:password\n", "bob:$apr1$abcdefgh$9Z0Bq7oX2Ht0xkEJ1yTn5.\n", "a:{SHA}x\n"]
         {
-            assert_eq!(LocalUsers::parse(nobody), Err(InvalidHtpasswd::Nobody), "{nobody}");
+            let read = LocalUsers::parse(nobody).expect("lines that can be read");
+            assert_eq!(read.some(), Err(InvalidHtpasswd::Nobody), "{nobody}");
         }
         assert_eq!(LocalUsers::parse("bob:x:y\n"), Err(InvalidHtpasswd::Line { line: 1 }));
         assert_eq!(LocalUsers::parse(&format!("b:{SHA_PW}\neve\n")), Err(InvalidHtpasswd::Line { line: 2 }));
@@ -222,7 +280,7 @@ mod tests {
         let users = parse(&format!("a:{}\nb:{}\nc:{SHA_PW}\n", of_cost(5), of_cost(9)));
         for user in ["a", "b", "c", "nobody", ""] {
             let trial = users.trial(user);
-            let own = trial.hash.as_ref().map_or(0, PasswordHash::cost);
+            let own = trial.line.as_ref().map_or(0, |(hash, _)| hash.cost());
             let rounds = |cost: u32| if cost == 0 { 0 } else { 1_u64 << cost };
             let all: u64 = rounds(own) + trial.padding.iter().map(|cost| rounds(*cost)).sum::<u64>();
             assert_eq!(all, 1 << 9, "{user}");
@@ -231,7 +289,29 @@ mod tests {
     }
 
     #[test]
+    fn a_line_vouches_for_its_own_user_as_long_as_it_says_the_same() {
+        let other_salt = BCRYPT_PW.replacen("abcd", "bbcd", 1);
+        let line = |users: &LocalUsers, user: &str| users.trial(user).line.expect("a user").1;
+        let before = parse(&format!("joe:{SHA_PW}\nkim:{SHA_PW}\nbob:$2y${BCRYPT_PW}\n"));
+        let (joe, bob) = (line(&before, "joe"), line(&before, "bob"));
+        assert!(before.vouch_for("joe", &joe) && before.vouch_for("bob", &bob));
+        assert!(!before.vouch_for("kim", &joe), "one password, two people");
+        for (text, joes, bobs) in [
+            (format!("# moved\n\n  bob:$2b${BCRYPT_PW}\njoe:{SHA_PW} \n"), true, true),
+            (format!("joe:{SHA_PW}\nbob:$2y${other_salt}\n"), true, false),
+            (format!("joe:{{SHA}}3OptnM09ILoVSfbZtd3mB0IViII=\nbob:$2y$05{}\n", &BCRYPT_PW[2..]), false, false),
+            (format!("joe:{SHA_PW}\njoe:{{SHA}}3OptnM09ILoVSfbZtd3mB0IViII=\nbob:plain\n"), false, false),
+            ("# nobody\n".to_owned(), false, false),
+        ] {
+            let now = LocalUsers::parse(&text).expect("lines that can be read");
+            assert_eq!((now.vouch_for("joe", &joe), now.vouch_for("bob", &bob)), (joes, bobs), "{text}");
+        }
+        assert!(before.vouch_for("joe", &joe), "what stands again counts again");
+    }
+
+    #[test]
     fn it_does_not_print() {
+        assert_eq!(format!("{:?}", LineDigest([7; 32])), "LineDigest(***)");
         assert_eq!(format!("{:?}", parse(&format!("c:{SHA_PW}"))), "LocalUsers { users: 1, .. }");
     }
 }

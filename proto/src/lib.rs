@@ -9,7 +9,8 @@
 //! - The log and the state: [`command`] (one entry), [`transition`] (what it does), [`keyspace`]
 //!   (the rows it does it to), [`wire`] (bytes of rows and peer messages; the only bincode).
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
-//!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
+//!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`],
+//!   [`oauth2_proxy`] (what an oauth2-proxy left in browsers).
 //! - Requests: [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
 //!   [`redirect`] (where a browser may be sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
 //!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
@@ -46,6 +47,7 @@ pub mod keyring;
 pub mod keyspace;
 pub mod login;
 pub mod logline;
+pub mod oauth2_proxy;
 pub mod policy;
 pub mod redirect;
 pub mod seal;

@@ -18,6 +18,7 @@ pub use reason::DenyReason;
 pub use rules::{InvalidRule, OpeningRules, SkipRule};
 
 use crate::forwarded::OriginalRequest;
+use crate::htpasswd::LineDigest;
 use crate::session::Identity;
 
 /// The rules of one site.
@@ -52,9 +53,9 @@ pub enum Voucher {
     /// The identity provider's, or a token issuer's. They name an e-mail address, and it is held
     /// against the site's e-mail rules.
     Provider,
-    /// The operator's own: a line of `htpasswd_file`. That line is the permission; e-mail rules count
-    /// only where the user has an address.
-    LocalFile,
+    /// The operator's own: a line of `htpasswd_file`. That line is the permission, and it is asked for at each check;
+    /// e-mail rules count only where the user has an address.
+    LocalFile(LineDigest),
 }
 
 /// Somebody who is known.
@@ -117,7 +118,7 @@ impl Policy {
         if email.is_empty() {
             return match who.voucher {
                 Voucher::Provider => Err(DenyReason::NoEmail),
-                Voucher::LocalFile => Ok(()),
+                Voucher::LocalFile(_) => Ok(()),
             };
         }
         let listed = || self.authenticated_emails.as_ref().is_some_and(|emails| emails.contains(email));

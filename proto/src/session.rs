@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::htpasswd::LineDigest;
 use crate::id::{AttemptId, Epoch, Generation, LogIndex, MAX_NAME_LEN, ProviderId, SidKey, SiteId, SubjectKey};
 use crate::time::{Timestamp, Ttl};
 use crate::wire::{MAX_ROW, Versioned};
@@ -38,6 +39,8 @@ pub struct SessionBody {
     pub token_expires_at: Option<Timestamp>,
     /// Further claims that the configuration asks to hand on: name, and value as JSON.
     pub additional_claims: Vec<(String, String)>,
+    /// Of a local user, the line that let the user in: the session counts while that line stands.
+    pub local_line: Option<LineDigest>,
 }
 
 impl std::fmt::Debug for SessionBody {

@@ -17,17 +17,17 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::cookie::{MAX_COOKIES_TRIED, cookies_named};
 use crate::crypto::take;
 use crate::id::{Epoch, KeyId, LogIndex, SessionId, SessionKey};
 use crate::keyring::{Keyring, TicketKey, sha256};
+use crate::oauth2_proxy::has_signed_form;
 use crate::time::Timestamp;
 
 const VERSION: u8 = 1;
 const PURPOSE: &[u8] = b"ticket/1";
 const SECRET_LEN: usize = 32;
 const MAC_LEN: usize = 32;
-/// 32 bytes in base64 with padding.
-const OAUTH2_PROXY_MAC_CHARS: usize = MAC_LEN.div_ceil(3) * 4;
 const SIGNED_LEN: usize = 1 + KeyId::LEN + 4 + 8 + SessionId::LEN + SECRET_LEN + 8;
 const RAW_LEN: usize = SIGNED_LEN + MAC_LEN;
 
@@ -174,18 +174,25 @@ impl Ticket {
     }
 }
 
-/// Whose a value of another shape is, as far as that shows.
-fn not_ours(value: &str) -> InvalidTicket {
-    if is_signed_by_oauth2_proxy(value) { InvalidTicket::Oauth2Proxy } else { InvalidTicket::NotOurs }
+/// Whether a cookie's value may be a ticket by its looks. Only such a value is worth a MAC.
+pub fn has_ticket_shape(value: &str) -> bool {
+    value.len() == TICKET_LEN && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// Whether a cookie's value has the form `VALUE|SECONDS|HMAC-SHA256` in which oauth2-proxy signs: a ticket of its
-/// Redis store, or a whole session of its cookie store.
-fn is_signed_by_oauth2_proxy(value: &str) -> bool {
-    let mut parts = value.rsplitn(3, '|');
-    let (Some(mac), Some(seconds), Some(signed)) = (parts.next(), parts.next(), parts.next()) else { return false };
-    let timed = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-    timed && !signed.is_empty() && mac.len() == OAUTH2_PROXY_MAC_CHARS
+/// The values of one cookie name that are looked at: at most [`MAX_COOKIES_TRIED`] of a ticket's shape, wherever they
+/// stand in the header, so that no other values push one out; and as many others, for the log to say whose they are.
+pub fn values_tried<'h>(header: &'h str, name: &str) -> impl Iterator<Item = &'h str> {
+    let (mut tickets, mut others) = (0, 0);
+    cookies_named(header, name, usize::MAX).filter(move |value| {
+        let seen = if has_ticket_shape(value) { &mut tickets } else { &mut others };
+        *seen += 1;
+        *seen <= MAX_COOKIES_TRIED
+    })
+}
+
+/// Whose a value of another shape is, as far as that shows.
+fn not_ours(value: &str) -> InvalidTicket {
+    if has_signed_form(value) { InvalidTicket::Oauth2Proxy } else { InvalidTicket::NotOurs }
 }
 
 /// The MAC of one ticket. The name's length stands before it, so that no name and bytes can pose as

@@ -92,6 +92,11 @@ impl Replica {
         self.process.as_mut().ok_or_else(|| format!("{} does not run", self.name).into())
     }
 
+    /// Adds a flag for this replica alone, from its next start on.
+    pub fn flag(&mut self, flag: String) {
+        self.args.push(flag);
+    }
+
     /// SIGSTOP.
     pub fn pause(&mut self) -> Result<(), Failure> {
         self.process()?.signal(Signal::STOP)

@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
+use crate::check::SESSION_COOKIE;
 use crate::cluster::settings_of_both;
 use crate::gateway::Place;
 use crate::jar::Jar;
@@ -88,6 +92,23 @@ impl Leftovers {
         let file = Self::file();
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         Ok(serde_json::from_str(&text)?)
+    }
+
+    /// The pieces as recorded, of an oauth2-proxy with this cookie secret: only the signature at their end is another.
+    pub fn pieces_signed_with(&self, secret: &str) -> Result<Vec<String>, Failure> {
+        let whole = self.pieces.concat();
+        let [value, seconds, _] = whole.split('|').collect::<Vec<_>>()[..] else {
+            return Err("the recorded pieces join to no signed value".into());
+        };
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let mac = hmac::sign(&key, [SESSION_COOKIE, value, seconds].concat().as_bytes());
+        let mut rest = format!("{value}|{seconds}|{}", URL_SAFE.encode(mac));
+        let mut pieces = Vec::new();
+        for piece in &self.pieces {
+            let after = rest.split_off(piece.len());
+            pieces.push(std::mem::replace(&mut rest, after));
+        }
+        Ok(pieces)
     }
 
     /// Holds those of a real oauth2-proxy against the recorded ones: the same shape, of other people's sessions.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::Actor;
 use conclave_proto::htpasswd::LocalUsers;
 use conclave_proto::policy::AuthenticatedEmails;
+use tracing::warn;
 
 use super::certificates::{Certificate, Certificates};
 use crate::actors::file_reloader::{FileReloader, Taker};
@@ -40,6 +41,9 @@ fn local_users(service: &Arc<Service>, path: PathBuf) -> Watched {
         let service = Arc::clone(&service);
         let take: Taker<1> = Box::new(move |[text]| {
             let users = LocalUsers::parse(text).map_err(|error| error.to_string())?;
+            if users.is_empty() {
+                warn!("htpasswd_file names no user with a bcrypt or {{SHA}} hash any more: no local user is let in");
+            }
             service.local.iter().for_each(|local| local.replace(users.clone()));
             Ok(())
         });

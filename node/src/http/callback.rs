@@ -88,7 +88,7 @@ async fn complete(
     match redeemed {
         Ok(Redeemed::Session(ticket)) => {
             let mut cookies = vec![clear, site.session_cookie(&ticket, visit.host())];
-            cookies.extend(site.clear_pieces(visit.host(), &cookie_line(request)));
+            cookies.extend(site.clear_signed_pieces(visit.host(), &cookie_line(request)));
             Ok(respond::redirect(request, Destination::Return(&target), &cookies))
         }
         // Another request of the same answer made the session, and its cookie went with that one.

@@ -134,6 +134,7 @@ fn token_body(claims: TokenClaims, token: &str) -> SessionBody {
         refresh_token: String::new(),
         token_expires_at: None,
         additional_claims: claims.additional,
+        local_line: None,
     }
 }
 
@@ -143,8 +144,10 @@ async fn by_password(worker: &Worker, credentials: BasicCredentials) -> Option<S
     let local = service.local.as_ref()?;
     let user = credentials.user.clone();
     match local.admits(credentials, service.runtime()).await {
-        Ok(true) => Some(for_one_request(worker, Voucher::LocalFile, local.session_body(&user, true))),
-        Ok(false) => None,
+        Ok(Some(line)) => {
+            Some(for_one_request(worker, Voucher::LocalFile(line), local.session_body(&user, line, true)))
+        }
+        Ok(None) => None,
         Err(_) => Some(Standing::Unknown(CannotKnow::TooBusy)),
     }
 }

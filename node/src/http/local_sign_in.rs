@@ -7,6 +7,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse};
 use conclave_proto::authorization::BasicCredentials;
 use conclave_proto::forwarded::Endpoint;
+use conclave_proto::htpasswd::LineDigest;
 use conclave_proto::id::{AttemptId, SessionKey};
 use conclave_proto::policy::{Known, Voucher, login_allowed};
 use conclave_proto::redirect::ReturnTo;
@@ -56,13 +57,14 @@ pub async fn attempt(
     let asker = Asker::of(request, service, Endpoint::Browser);
     let password = parameters.first("password").unwrap_or("").as_bytes().to_vec();
     let credentials = BasicCredentials { user: user.to_owned(), password: Zeroizing::new(password) };
-    if !local.admits(credentials, service.runtime()).await? {
+    let Some(line) = local.admits(credentials, service.runtime()).await? else {
         audit::password_refused(&asker);
         return Ok(Attempt::Wrong);
-    }
+    };
     let agent = header_text(request, "user-agent").unwrap_or("");
     let admitted = Admitted {
         user: user.to_owned(),
+        line,
         client: visit.original.client,
         user_agent: agent.chars().take(MAX_USER_AGENT).collect(),
         asker,
@@ -71,13 +73,14 @@ pub async fn attempt(
     // On the main runtime: a login that was admitted is committed even if the browser hangs up.
     let cookie = service.run(make_session(Arc::clone(service), admitted)).await??;
     let mut cookies = vec![service.site.session_cookie(&cookie, visit.host())];
-    cookies.extend(service.site.clear_pieces(visit.host(), &cookie_line(request)));
+    cookies.extend(service.site.clear_signed_pieces(visit.host(), &cookie_line(request)));
     Ok(Attempt::SignedIn(respond::redirect(request, Destination::Return(target), &cookies)))
 }
 
 /// A local user whose password fits.
 struct Admitted {
     user: String,
+    line: LineDigest,
     client: Option<IpAddr>,
     user_agent: String,
     asker: Asker,
@@ -87,8 +90,8 @@ struct Admitted {
 async fn make_session(service: Arc<Service>, admitted: Admitted) -> Result<String, Problem> {
     let store = service.store().ok_or_else(|| service.not_ready())?;
     let local = service.local.as_ref().ok_or_else(|| service.not_ready())?;
-    let body = local.session_body(&admitted.user, false);
-    let known = Known { identity: &body.identity, voucher: Voucher::LocalFile };
+    let body = local.session_body(&admitted.user, admitted.line, false);
+    let known = Known { identity: &body.identity, voucher: Voucher::LocalFile(admitted.line) };
     login_allowed(&service.policy(), known).map_err(Problem::NotAllowed)?;
     let mut attempt = [0; 16];
     service.entropy.fill(&mut attempt);

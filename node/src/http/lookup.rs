@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use conclave_proto::cookie::{MAX_COOKIES_TRIED, cookies_named};
 use conclave_proto::header_value::UnfitClaim;
 use conclave_proto::id::{Generation, SessionKey};
 use conclave_proto::keyring::Keyring;
 use conclave_proto::policy::Voucher;
 use conclave_proto::seal::{OpenSealError, open_body};
 use conclave_proto::session::{BodyRow, IndexRow, SessionBody};
-use conclave_proto::ticket::{InvalidTicket, TICKET_LEN, Ticket};
+use conclave_proto::ticket::{InvalidTicket, Ticket, has_ticket_shape, values_tried};
 use conclave_raft::{Lookup, ReadError};
 use thiserror::Error;
 
@@ -69,6 +68,9 @@ pub enum NoSession {
     /// The issuer was taken out of the configuration.
     #[error("session of an issuer that is no longer configured")]
     OtherIssuer,
+    /// The line of `htpasswd_file` that let the local user in is gone or says something else.
+    #[error("session of a local user whose line in htpasswd_file is gone or was changed since")]
+    LocalUser,
     /// The body does not open with this ticket.
     #[error("session does not open with this cookie")]
     Unopenable,
@@ -79,7 +81,7 @@ pub enum NoSession {
 
 impl NoSession {
     /// Every [`Self::code`].
-    pub const CODES: [&'static str; 12] = [
+    pub const CODES: [&'static str; 13] = [
         "no_cookie",
         "not_ours",
         "oauth2_proxy",
@@ -90,6 +92,7 @@ impl NoSession {
         "ended",
         "other_site",
         "other_issuer",
+        "local_user",
         "unopenable",
         "two_people",
     ];
@@ -171,11 +174,11 @@ pub fn look(worker: &Worker, cookies: &str) -> Seen {
     let ring = worker.keyring();
     let mut tally = Tally { live: None, ask: Vec::new(), cannot: None, unfit: None, why: NoSession::NoCookie };
     let name = worker.service.site.cookie_name();
-    for value in cookies_named(cookies, name, MAX_COOKIES_TRIED) {
+    for value in values_tried(cookies, name) {
         let Some(ring) = ring.as_deref() else {
             // What has not the shape of a ticket is not ours whatever the key.
             tally.why = tally.why.max(NoSession::NotOurs);
-            tally.cannot = tally.cannot.or((value.len() == TICKET_LEN).then_some(CannotKnow::NotReady));
+            tally.cannot = tally.cannot.or(has_ticket_shape(value).then_some(CannotKnow::NotReady));
             continue;
         };
         match Ticket::decode(value, ring, name) {
@@ -218,9 +221,9 @@ pub fn tickets(worker: &Worker, cookies: &str) -> Result<Vec<Ticket>, CannotKnow
     let ring = worker.keyring();
     let name = worker.service.site.cookie_name();
     let mut found: Vec<Ticket> = Vec::new();
-    for value in cookies_named(cookies, name, MAX_COOKIES_TRIED) {
+    for value in values_tried(cookies, name) {
         match ring.as_deref() {
-            None if value.len() == TICKET_LEN => return Err(CannotKnow::NotReady),
+            None if has_ticket_shape(value) => return Err(CannotKnow::NotReady),
             None => {}
             Some(ring) => {
                 let ticket = Ticket::decode(value, ring, name).ok();
@@ -269,6 +272,8 @@ impl Tally {
             None => open_cold(worker, ring, ticket, &key, row.generation, body),
         };
         match opened {
+            // Refused at this check and no more: another replica may have read a newer file, or this one an older.
+            Ok(opened) if !worker.is_vouched_for(&opened) => self.nobody(NoSession::LocalUser),
             Ok(opened) => self.alive(opened),
             Err(NotOpened::Nobody(why)) => self.nobody(why),
             Err(NotOpened::Unknown(why)) => self.unknown(why),
@@ -334,9 +339,9 @@ fn open_cold(
         }
     })?;
     let site = &worker.service.site;
-    let voucher = match body.issuer.as_str() {
-        LOCAL_ISSUER if worker.service.local.is_some() => Voucher::LocalFile,
-        issuer if issuer == site.issuer() => Voucher::Provider,
+    let voucher = match (body.issuer.as_str(), body.local_line) {
+        (LOCAL_ISSUER, Some(line)) if worker.service.local.is_some() => Voucher::LocalFile(line),
+        (issuer, None) if issuer == site.issuer() => Voucher::Provider,
         _ => return Err(NotOpened::Nobody(NoSession::OtherIssuer)),
     };
     let made = answer_headers(site.headers(), &body).map_err(NotOpened::Unfit)?;

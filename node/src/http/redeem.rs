@@ -115,5 +115,6 @@ fn body(service: &Service, claims: &SessionClaims) -> SessionBody {
         refresh_token: kept(refreshes, &claims.refresh_token),
         token_expires_at: claims.token_expires_at,
         additional_claims: claims.additional.clone(),
+        local_line: None,
     }
 }

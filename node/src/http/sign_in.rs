@@ -58,7 +58,9 @@ async fn page(
         return Ok(respond::form_page(site, status, render(worker, target), &[]));
     }
     sign_out::end_sessions(request, worker).await?;
-    let cookies = site.clear_session(visit.host(), &cookie_line(request));
+    let sent = cookie_line(request);
+    let mut cookies = site.clear_session(visit.host(), &sent);
+    cookies.extend(site.clear_signed_pieces(visit.host(), &sent));
     Ok(respond::form_page(site, status, render(worker, target), &cookies))
 }
 

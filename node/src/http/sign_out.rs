@@ -62,7 +62,9 @@ pub async fn sign_out(request: HttpRequest, payload: web::Payload, worker: web::
         return respond::failure(&request, &worker, "sign-out", &problem, target.as_str());
     }
     tell_provider(&worker, id_token.as_deref()).await;
-    let cookies = service.site.clear_session(visit.host(), &cookie_line(&request));
+    let sent = cookie_line(&request);
+    let mut cookies = service.site.clear_session(visit.host(), &sent);
+    cookies.extend(service.site.clear_pieces(visit.host(), &sent));
     if let Some(invalid) = unread {
         return respond::failure_with(&request, &worker, "sign-out", &invalid.into(), "/", &cookies);
     }

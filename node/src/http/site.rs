@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host, pieces_of};
+use conclave_proto::cookie::{CookieAttributes, SetCookie, cookies_named, domain_for_host};
 use conclave_proto::fetch_metadata::Cause;
 use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::id::{ProviderId, SiteId};
+use conclave_proto::keyring::CookieSecret;
 use conclave_proto::login::LoginCookieLimits;
+use conclave_proto::oauth2_proxy::{pieces_of, signed_pieces};
 use conclave_proto::redirect::{AllowedHosts, ReturnTo, Targets};
 use conclave_proto::time::Ttl;
 use thiserror::Error;
@@ -39,6 +41,7 @@ pub struct Site {
     provider: Arc<ProviderConfig>,
     ok_status: StatusCode,
     nobody: InjectedHeaders,
+    secrets: Arc<[CookieSecret]>,
 }
 
 impl Site {
@@ -52,6 +55,7 @@ impl Site {
         let nobody = headers_of_nobody(&site.headers).unwrap_or_default();
         Ok(Self {
             nobody,
+            secrets: config.cluster.secrets.clone().into(),
             config: Arc::new(site.clone()),
             provider: Arc::new(provider.clone()),
             ok_status: if site.auth_ok_status == 200 { StatusCode::OK } else { StatusCode::ACCEPTED },
@@ -148,7 +152,6 @@ impl Site {
         let name = self.cookie_name();
         let attributes = &self.config.cookie.attributes;
         let mut cleared = vec![SetCookie::delete(name, attributes, self.domain(host))];
-        cleared.extend(self.clear_pieces(host, sent));
         if cookies_named(sent, name, 2).nth(1).is_none() {
             return cleared;
         }
@@ -165,12 +168,22 @@ impl Site {
         cleared
     }
 
-    /// Takes away what oauth2-proxy's cookie store left under the session cookie's name: no session here, but up to
-    /// 8 KiB in each request, and a session again at an oauth2-proxy that comes back.
+    /// Takes away what oauth2-proxy's cookie store left under the session cookie's name, where a cookie secret of ours
+    /// proves whose it was: no session here, but up to 8 KiB in each request, and a session again at an oauth2-proxy
+    /// that comes back. What has such a name and no such proof may be the session of another service.
+    pub fn clear_signed_pieces(&self, host: &str, sent: &str) -> Vec<SetCookie> {
+        self.clear_all(&signed_pieces(sent, self.cookie_name(), &self.secrets), host)
+    }
+
+    /// Takes away every cookie with the name of such a piece, as oauth2-proxy does when somebody signs out: what was
+    /// signed with an earlier secret would be a session again.
     pub fn clear_pieces(&self, host: &str, sent: &str) -> Vec<SetCookie> {
-        let pieces = pieces_of(sent, self.cookie_name());
+        self.clear_all(&pieces_of(sent, self.cookie_name()), host)
+    }
+
+    fn clear_all(&self, names: &[&str], host: &str) -> Vec<SetCookie> {
         let attributes = &self.config.cookie.attributes;
-        pieces.into_iter().map(|name| SetCookie::delete(name, attributes, self.domain(host))).collect()
+        names.iter().map(|name| SetCookie::delete(name, attributes, self.domain(host))).collect()
     }
 
     fn domain(&self, host: &str) -> Option<&str> {

@@ -21,6 +21,7 @@ fn body() -> SessionBody {
         refresh_token: String::new(),
         token_expires_at: None,
         additional_claims: vec![("dept".to_owned(), r#""lab""#.to_owned())],
+        local_line: None,
     }
 }
 

@@ -57,15 +57,6 @@ fn a_host_on_no_list_gets_the_shortest() {
 }
 
 #[test]
-fn pieces_of_a_session_are_told_by_their_names() {
-    let header = "a_0=1; a=2; a_1=3; a_0=4; a_x=5; a_=6; a_1x=7; ba_2=8; a_12345678_csrf=9; a_10=0";
-    assert_eq!(pieces_of(header, "a"), ["a_0", "a_1", "a_10"]);
-    let many: String = (0..50).map(|piece| format!("a_{piece}=x; ")).collect();
-    assert_eq!(pieces_of(&many, "a").len(), MAX_COOKIES_TRIED);
-    assert!(pieces_of("_conclave_0=1", "_oauth2_proxy").is_empty());
-}
-
-#[test]
 fn all_cookies_of_a_name_are_found_up_to_a_limit() {
     let header = "a=1; b=2;a=3 ; aa=4; =5; a; a=x=y";
     let found = |limit| cookies_named(header, "a", limit).collect::<Vec<_>>();
@@ -83,6 +74,33 @@ fn names_are_tokens() {
     assert_eq!(check_cookie_name("ä"), Err(InvalidCookieName::Character('ä')));
     assert_eq!(check_cookie_name(&"a".repeat(256)), Ok(()));
     assert_eq!(check_cookie_name(&"a".repeat(257)), Err(InvalidCookieName::TooLong));
+}
+
+#[test]
+fn a_prefix_says_which_attributes_browsers_demand() {
+    use UnmetPrefix::{Domain, HttpOnly, Path, Secure};
+    let bare = CookieAttributes {
+        path: "/app".to_owned(),
+        domains: vec!["example.test".to_owned()],
+        secure: false,
+        http_only: false,
+        same_site: None,
+    };
+    for (name, unmet) in [
+        ("__Host-a", [Secure, Path, Domain].as_slice()),
+        ("__hOST-a", &[Secure, Path, Domain]),
+        ("__Secure-a", &[Secure]),
+        ("__Http-a", &[Secure, HttpOnly]),
+        ("__Host-Http-a", &[Secure, Path, Domain, HttpOnly]),
+        ("_Host-a", &[]),
+        ("__Host", &[]),
+        ("a__Host-", &[]),
+    ] {
+        assert_eq!(bare.unmet_by(name), unmet, "{name}");
+        assert!(attributes().unmet_by(name).is_empty(), "{name}");
+    }
+    let no_path = CookieAttributes { path: String::new(), ..attributes() };
+    assert_eq!(no_path.unmet_by("__Host-a"), [Path], "the attribute has to stand there");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::tests::hex;
+use crate::htpasswd::LocalUsers;
 use crate::id::Epoch;
 use crate::keyring::tests::cluster_key;
 use crate::session::Identity;
@@ -13,9 +14,10 @@ use crate::ticket::tests::ticket;
 use crate::time::Timestamp;
 
 const NONCE: [u8; NONCE_LEN] = [10; NONCE_LEN];
-const GOLDEN_BODY: &str = "010a0a0a0a0a0a0a0a0a0a0a0a90ea8780fc4b770fbb8797f97530331529d1583361dc53f5a43020ffdadf1ed2144808a5257f4bc7330e\
-    cdc636560beb4a9c7419cbd254abd4c3990b2d0906359e3c8973cf671b050fef880b996b4652472556330d33b904c079be0b5d462a8316\
-    21b9f974ffa4f54889f938971b3096b2496188";
+const GOLDEN_BODY: &str = "010a0a0a0a0a0a0a0a0a0a0a0a90ea6783be2b6bff799d08024a3d3742cf42545b5e5a3b50e6e15c2e1f09c133c32a3db98a\
+    2dc9748a2dce58374830206d65d291bdeb2ef5ba1d08f4f76afab28a67bc6178b164062c5bb933ab771ef458644000a56b57051f289c8e\
+    0a2dc38d7feb369d611a50fe910965c37e4ae7813de9c97a1da12305cd192712956f79f1370d57eefafde7051bd8616e599e10f3e08a50\
+    3151c31ec846fea94dfd3ff576a1e669b97ce05c";
 const GENERATION: Generation = Generation::new(3);
 
 fn label() -> SessionLabel {
@@ -37,6 +39,11 @@ fn body() -> SessionBody {
         refresh_token: String::new(),
         token_expires_at: Some(Timestamp::from_secs(1_700_000_000)),
         additional_claims: vec![("dept".to_owned(), r#""lab""#.to_owned())],
+        local_line: LocalUsers::parse("alice:{SHA}GpHWL3ymc5liWkNopqtdSjuqYHM=")
+            .expect("a line")
+            .trial("alice")
+            .line
+            .map(|line| line.1),
     }
 }
 

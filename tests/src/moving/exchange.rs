@@ -45,7 +45,7 @@ impl Journey {
     pub async fn leave_more_behind(&mut self) -> Result<Robot, Failure> {
         let mut robot = self.browser("crowd");
         let Some(old) = &self.old else {
-            for (index, piece) in self.recorded.pieces.iter().enumerate() {
+            for (index, piece) in self.recorded.pieces_signed_with(&self.cluster.secret)?.iter().enumerate() {
                 robot.jar.set(&self.app.url("/"), &self.planted(&format!("{SESSION_COOKIE}_{index}"), piece));
             }
             for (name, content) in &self.recorded.pending {

@@ -1,6 +1,6 @@
 //! Session and login cookies.
 
-use conclave_proto::cookie::{CookieAttributes, SameSite, check_cookie_name};
+use conclave_proto::cookie::{CookieAttributes, SameSite, UnmetPrefix, check_cookie_name};
 use conclave_proto::login::LONGEST_LOGIN;
 use conclave_proto::time::Ttl;
 
@@ -36,6 +36,15 @@ pub(super) fn cookies(settings: &Settings, findings: &mut Findings) -> Option<Co
             Invalid::Domain(_) => "cookie_domains",
         };
         findings.problem(option, error.to_string());
+    }
+    for unmet in attributes.unmet_by(&name) {
+        let option = match unmet {
+            UnmetPrefix::Secure => "cookie_secure",
+            UnmetPrefix::Path => "cookie_path",
+            UnmetPrefix::Domain => "cookie_domains",
+            UnmetPrefix::HttpOnly => "cookie_httponly",
+        };
+        findings.problem(option, format!("{unmet}: `cookie_name` is {name:?}, choose another one or set this"));
     }
     if attributes.same_site == Some(SameSite::None) && !attributes.secure {
         findings.warning("cookie_samesite", "none without cookie_secure: browsers drop such a cookie");

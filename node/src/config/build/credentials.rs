@@ -73,7 +73,7 @@ pub(super) fn local(settings: &Settings, findings: &mut Findings) -> Option<Opti
             return None;
         }
     };
-    let users = match LocalUsers::parse(&text) {
+    let users = match LocalUsers::parse(&text).and_then(LocalUsers::some) {
         Ok(users) => users,
         Err(error) => {
             findings.problem(option, format!("{} {error}", file.display()));

@@ -159,6 +159,31 @@ fn every_problem_is_told_at_once_with_its_option() {
     assert_eq!(error.exit_code(), 1);
 }
 
+/// As a cookie that browsers drop: each login would end where it began, and nothing would say why.
+#[test]
+fn a_prefix_browsers_drop_is_refused() {
+    let refused = |more: &[&str]| with(more, &[], "").map(drop).map_err(|error| error.to_string());
+    let secure = ["--cookie-secure=true", "--cookie-path=/", "--cookie-httponly=true"];
+    for (name, flag, option) in [
+        ("__Host-a", "--cookie-secure=false", "cookie_secure"),
+        ("__Host-a", "--cookie-path=/app", "cookie_path"),
+        ("__Host-a", "--cookie-domain=example.test", "cookie_domains"),
+        ("__Secure-a", "--cookie-secure=false", "cookie_secure"),
+        ("__secure-a", "--cookie-secure=false", "cookie_secure"),
+        ("__Http-a", "--cookie-httponly=false", "cookie_httponly"),
+    ] {
+        let name = format!("--cookie-name={name}");
+        let more: Vec<&str> = secure.into_iter().chain([name.as_str(), flag]).collect();
+        let text = refused(&more).expect_err("refused");
+        assert!(text.contains(&format!("`{option}`: must be")) && text.contains("`cookie_name`"), "{more:?}: {text}");
+        assert_eq!(refused(&more[..4]), Ok(()), "{name} without {flag}");
+    }
+    for flag in ["--cookie-path=/app", "--cookie-domain=example.test"] {
+        assert_eq!(refused(&["--cookie-name=__Secure-a", "--cookie-secure=true", flag]), Ok(()), "{flag}");
+        assert_eq!(refused(&["--cookie-name=_oauth2_proxy", "--cookie-secure=false", flag]), Ok(()), "{flag}");
+    }
+}
+
 #[test]
 fn a_flag_that_cannot_be_read_exits_as_oauth2_proxy_does() {
     let code = |more: &[&str]| with(more, &[], "").expect_err("invalid").exit_code();

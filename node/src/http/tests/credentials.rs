@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
+use conclave_proto::htpasswd::LocalUsers;
 
 use super::support::{Bench, Browser};
 
@@ -93,6 +94,9 @@ async fn a_changed_file_counts() {
     let bench = Bench::start(&[&flag]).await;
     let app = bench.app().await;
     let mut browser = Browser::default();
+    let mut joe = Browser::default();
+    joe.send(&app, form("username=joe&password=pw")).await;
+    assert_eq!(joe.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
     std::fs::write(&file, format!("kim:{SHA_PW}\n")).expect("written");
     let patience = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
     while browser.send(&app, with("Basic a2ltOnB3")).await.status != StatusCode::ACCEPTED {
@@ -100,5 +104,62 @@ async fn a_changed_file_counts() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert_eq!(browser.send(&app, with("Basic am9lOnB3")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(joe.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn a_local_user_is_one_at_each_check() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("users");
+    let own = format!("joe:{SHA_PW}\nkim:{SHA_PW}\n");
+    std::fs::write(&file, &own).expect("written");
+    let flag = format!("--htpasswd-file={}", file.display());
+    let bench = Bench::start(&[&flag]).await;
+    let app = bench.app().await;
+    let (mut joe, mut kim, mut alice) = (Browser::default(), Browser::default(), Browser::default());
+    joe.send(&app, form("username=joe&password=pw")).await;
+    kim.send(&app, form("username=kim&password=pw")).await;
+    alice.log_in(&app, "alice", "/").await;
+    // What the reloader does with a file that it has read.
+    let says = |text: &str| {
+        let users = LocalUsers::parse(text).expect("lines that can be read");
+        bench.node.service.local.as_ref().expect("local users").replace(users);
+    };
+    let state = || bench.node.service.store().expect("an open store").state_hash();
+    let before = state();
+    let cookies = joe.cookies.clone();
+    for (now, let_in) in [
+        (format!("kim:{SHA_PW}\n"), false),
+        (own.clone(), true),
+        (format!("joe:{{SHA}}3OptnM09ILoVSfbZtd3mB0IViII=\nkim:{SHA_PW}\n"), false),
+        (format!("# moved\nkim:{SHA_PW}\njoe:{SHA_PW}\n"), true),
+        (format!("joe:plain\nkim:{SHA_PW}\n"), false),
+        (own.clone(), true),
+    ] {
+        says(&now);
+        for path in [CHECK, "/oauth2/userinfo", CHECK] {
+            let seen = joe.get(&app, path).await;
+            assert_eq!(seen.status.is_success(), let_in, "{path} with {now}");
+            assert!(let_in || seen.status == StatusCode::UNAUTHORIZED, "{path} with {now}: {}", seen.status);
+            assert!(seen.set_cookies().is_empty(), "{path} with {now}");
+            // Also where the session has to be opened anew.
+            bench.node.service.opened.clear();
+        }
+        assert_eq!(kim.get(&app, CHECK).await.status, StatusCode::ACCEPTED, "{now}");
+        assert_eq!(alice.get(&app, CHECK).await.header("x-auth-request-user"), Some("alice"), "{now}");
+    }
+    says("# nobody\n");
+    assert_eq!(kim.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(alice.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
+    assert_eq!((state(), joe.cookies.clone()), (before, cookies), "nothing is revoked or taken away");
+    let metrics = bench.node.service.metrics.render();
+    assert!(metrics.contains("conclave_auth_denied_total{reason=\"local_user\"}"), "{metrics}");
+    // Who signs out ends the session for good, whatever the file says then.
+    let mut copy = joe.clone();
+    joe.get(&app, "/oauth2/sign_out").await;
+    says(&own);
+    assert_eq!(copy.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(kim.get(&app, CHECK).await.status, StatusCode::ACCEPTED);
     bench.stop().await;
 }

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use conclave_proto::login::LoginAttempt;
 
+use super::credentials::{SHA_PW, form};
 use super::support::{Bench, Browser, Directory};
 
 const CHECK: &str = "/oauth2/auth";
@@ -112,12 +113,17 @@ async fn the_sign_in_page_ends_the_session() {
     bench.stop().await;
 }
 
+/// What oauth2-proxy's cookie store signed as `_oauth2_proxy` with the bench's cookie secret.
+const SIGNED: &str =
+    "YSBzZXNzaW9uPz5hIHNlc3Npb24_PmEgc2Vzc2lvbj8-|1795599748|dOz9jTo2LPwhCd9NQWctMS3CIeFak8u0wuMt155TURQ=";
+
 /// A browser with what an oauth2-proxy left: a ticket, a session in pieces, and a login under way.
 fn from_oauth2_proxy() -> Browser {
     let mut browser = Browser::default();
     let signed = format!("djIuWDI5aGRYUm9NbDl3Y205NGVR|1795599748|{}=", "x".repeat(43));
-    for name in ["_oauth2_proxy", "_oauth2_proxy_0", "_oauth2_proxy_1", "_oauth2_proxy_csrf"] {
-        browser.cookies.insert(name.to_owned(), signed.clone());
+    let (first, second) = SIGNED.split_at(40);
+    for (name, value) in [("", signed.as_str()), ("_0", first), ("_1", second), ("_csrf", &signed)] {
+        browser.cookies.insert(format!("_oauth2_proxy{name}"), value.to_owned());
     }
     browser
 }
@@ -147,6 +153,41 @@ async fn what_oauth2_proxy_left_is_no_obstacle_and_goes() {
     assert_eq!(leaves.get(&app, "/oauth2/sign_out").await.status, StatusCode::FOUND);
     assert_eq!(leaves.cookies.keys().collect::<Vec<_>>(), ["_oauth2_proxy_csrf"], "nothing that could log in again");
     bench.stop().await;
+}
+
+/// Two services below one domain, named `_oauth2_proxy` and `_oauth2_proxy_1`.
+#[actix_web::test]
+async fn a_login_deletes_pieces_of_ours_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("users");
+    std::fs::write(&file, format!("joe:{SHA_PW}\n")).expect("written");
+    let flag = format!("--htpasswd-file={}", file.display());
+    let (here, beside) = (Bench::start(&[&flag]).await, Bench::start(&["--cookie-name=_oauth2_proxy_1"]).await);
+    let (app, other) = (here.app().await, beside.app().await);
+    let mut browser = Browser::default();
+    // What an oauth2-proxy with another secret, or none of ours, left under such names is not ours to delete either.
+    let foreign = [("_oauth2_proxy_0", &SIGNED[1..]), ("_oauth2_proxy_2", SIGNED)];
+    for (name, value) in foreign {
+        browser.cookies.insert(name.to_owned(), value.to_owned());
+    }
+    browser.log_in(&other, "alice", "/").await;
+    browser.log_in(&app, "bob", "/").await;
+    assert_eq!(browser.get(&app, "/oauth2/sign_in").await.status, StatusCode::OK);
+    browser.send(&app, form("username=joe&password=pw")).await;
+    assert_eq!(browser.get(&app, CHECK).await.header("x-auth-request-user"), Some("joe"));
+    assert_eq!(
+        browser.get(&other, CHECK).await.header("x-auth-request-user"),
+        Some("alice"),
+        "two names, two sessions"
+    );
+    browser.log_in(&other, "alice", "/").await;
+    assert_eq!(browser.get(&app, CHECK).await.header("x-auth-request-user"), Some("joe"));
+    assert!(foreign.iter().all(|(name, _)| browser.cookies.contains_key(*name)), "{:?}", browser.cookies.keys());
+    // Who signs out is signed out of whatever an oauth2-proxy might read under these names.
+    browser.get(&app, "/oauth2/sign_out").await;
+    assert!(browser.cookies.is_empty(), "{:?}", browser.cookies.keys());
+    here.stop().await;
+    beside.stop().await;
 }
 
 #[actix_web::test]

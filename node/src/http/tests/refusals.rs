@@ -187,6 +187,40 @@ async fn malformed_cookies_are_no_cookies() {
     bench.stop().await;
 }
 
+/// A page of a sibling domain can set cookies of our name that come before the real one.
+#[actix_web::test]
+async fn only_a_tickets_shape_counts_against_the_eight() {
+    let bench = Bench::start(&[]).await;
+    let app = bench.app().await;
+    let mut alice = Browser::default();
+    alice.log_in(&app, "alice", "/").await;
+    let good = alice.cookies["_oauth2_proxy"].clone();
+    let asks = |junk: Vec<String>| {
+        let before: String = junk.iter().map(|value| format!("_oauth2_proxy={value}; ")).collect();
+        TestRequest::get().uri(CHECK).insert_header(("Cookie", format!("{before}_oauth2_proxy={good}")))
+    };
+    for junk in ["x", "", "djIuWDI5aGRY|1790000000|jppV5q=", &good[1..], &format!("{}|", &good[1..])] {
+        for count in [8, 9, 100] {
+            let seen = Browser::default().send(&app, asks(vec![junk.to_owned(); count])).await;
+            assert_eq!(seen.status, StatusCode::ACCEPTED, "{count} times {junk:?}");
+        }
+    }
+    // A sign-out finds it there too.
+    let out = asks(vec!["x".to_owned(); 100]).uri("/oauth2/sign_out");
+    assert_eq!(Browser::default().send(&app, out).await.status, StatusCode::FOUND);
+    assert_eq!(alice.get(&app, CHECK).await.status, StatusCode::UNAUTHORIZED);
+    // Eight that look like tickets are what is tried at the most.
+    let mut bob = Browser::default();
+    bob.log_in(&app, "bob", "/").await;
+    let (good, forged) = (bob.cookies["_oauth2_proxy"].clone(), "A".repeat(good.len()));
+    for (count, status) in [(7, StatusCode::ACCEPTED), (8, StatusCode::UNAUTHORIZED)] {
+        let line = format!("{}_oauth2_proxy={good}", format!("_oauth2_proxy={forged}; ").repeat(count));
+        let check = TestRequest::get().uri(CHECK).insert_header(("Cookie", line));
+        assert_eq!(Browser::default().send(&app, check).await.status, status, "{count}");
+    }
+    bench.stop().await;
+}
+
 #[actix_web::test]
 async fn two_people_in_one_browser_are_nobody() {
     let bench = Bench::start(&[]).await;
