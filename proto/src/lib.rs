@@ -10,7 +10,7 @@
 //!   (the rows it does it to), [`wire`] (bytes of rows and peer messages; the only bincode).
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`].
-//! - Requests: [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
+//! - Requests: [`admin_host`] (who is an operator), [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
 //!   [`redirect`] (where a browser may be sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
 //!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
 //! - Logs: [`logline`] (the forms of lines, and what no line may hold).
@@ -32,6 +32,7 @@
 //! - **I9** Bytes from a peer are bounded before they are read, and reading them never panics.
 //! - **I10** Rows, log and wire hold no token and no ticket secret in the clear.
 
+pub mod admin_host;
 pub mod authorization;
 pub mod command;
 pub mod cookie;
