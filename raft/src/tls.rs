@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(hex(digest(&SHA256, authority.certificate()).as_ref()), GOLDEN_AUTHORITY);
     }
 
-    const GOLDEN_AUTHORITY: &str = "51fe40c637a02d18350c091be1e2244e968873851c02d95c0510cf1acb147be0";
+    const GOLDEN_AUTHORITY: &str = "2b29ac9d24606bf806dc32ddc52e11d572ddf70f3ecef8568eca787269beabba";
 
     /// A stranger sees the certificates; what they are called may depend on no secret.
     #[test]
