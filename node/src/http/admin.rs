@@ -1,5 +1,5 @@
-//! For operators: metrics, status, state hash, liveness and readiness. Holds nothing secret, and
-//! listens on loopback unless told otherwise.
+//! For operators: metrics, probes, status, state hash and commands. Listens on loopback unless configured otherwise. What only
+//! an operator may see (the cluster's id) or cause is held against the request's `Host` and `Origin`.
 
 use std::fmt::Write;
 use std::sync::Arc;
