@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
+use conclave_proto::admin_host::AdminHosts;
 use conclave_proto::cookie::CookieAttributes;
 use conclave_proto::forwarded::GatewayConfig;
 use conclave_proto::htpasswd::LocalUsers;
@@ -54,6 +55,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// The listener for operators; `None` = off.
     pub admin_address: Option<ListenAddress>,
+    /// Under which names operators reach it.
+    pub admin_hosts: AdminHosts,
     /// Further plain listener for `/metrics` (`metrics_address`); `None` = off.
     pub metrics_address: Option<ListenAddress>,
     /// Further listener for `/metrics` over HTTPS (`metrics_secure_address`); `None` = off.

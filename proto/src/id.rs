@@ -116,7 +116,7 @@ byte_id!(
     ProcessId, 16
 );
 byte_id!(
-    /// Names a cookie secret in a ring without revealing it.
+    /// Names a cookie secret in one cluster's ring without revealing it.
     KeyId, 4
 );
 printable!(ClusterId);

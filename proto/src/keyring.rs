@@ -86,16 +86,17 @@ impl Keyring {
     ) -> Result<Self, NoEnvelopeOpens> {
         let opened = secrets.iter().find_map(|secret| {
             let key = envelopes.iter().find_map(|envelope| ClusterKey::unwrap(envelope, secret, cluster).ok())?;
-            Some((secret.key_id(), key))
+            Some((secret.key_id(cluster), key))
         });
         let Some((active, cluster_key)) = opened else {
             return Err(NoEnvelopeOpens);
         };
         let mut keys: Vec<RingKey> = Vec::with_capacity(secrets.len());
         for secret in secrets {
-            if keys.iter().all(|key| key.id != secret.key_id()) {
+            let id = secret.key_id(cluster);
+            if keys.iter().all(|key| key.id != id) {
                 keys.push(RingKey {
-                    id: secret.key_id(),
+                    id,
                     ticket: TicketKey::new(secret, cluster),
                     login: LoginKey::new(secret, cluster),
                 });

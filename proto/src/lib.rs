@@ -11,7 +11,8 @@
 //! - Secrets: [`keyring`] (everything derived from cookie secrets and the cluster key), [`ticket`]
 //!   (the session cookie), [`seal`] (label and body), [`login`] (the login cookie), [`cookie`],
 //!   [`oauth2_proxy`] (what an oauth2-proxy left in browsers).
-//! - Requests: [`forwarded`] (what the original request was), [`fetch_metadata`] (who caused it),
+//! - Requests: [`admin_host`] (who is an operator), [`forwarded`] (what the original request was), [`fetch_metadata`] (who
+//!   caused it),
 //!   [`redirect`] (where a browser may be sent), [`policy`] (who may pass), [`upstream`] (what answers outside the prefix),
 //!   [`authorization`] and [`htpasswd`] (credentials besides the cookie).
 //! - Answers: [`header_value`] (what a claim becomes in a header).
@@ -34,6 +35,7 @@
 //! - **I9** Bytes from a peer are bounded before they are read, and reading them never panics.
 //! - **I10** Rows, log and wire hold no token and no ticket secret in the clear.
 
+pub mod admin_host;
 pub mod authorization;
 pub mod command;
 pub mod cookie;

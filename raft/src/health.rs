@@ -42,8 +42,8 @@ pub(crate) struct Pulse {
     pub(crate) ours: Timestamp,
     /// Whether it could take this replica's visitors.
     pub(crate) answers: bool,
-    /// The cookie secrets that it holds.
-    pub(crate) keys: Vec<KeyId>,
+    /// The cookie secrets that it holds, once it knows the cluster.
+    pub(crate) keys: Option<Vec<KeyId>>,
     /// What its disk has room for.
     pub(crate) room: DiskRoom,
 }
@@ -75,7 +75,7 @@ struct Peer {
     round_trips: VecDeque<Duration>,
     offset_ms: Option<i64>,
     answers: bool,
-    keys: Vec<KeyId>,
+    keys: Option<Vec<KeyId>>,
     room: DiskRoom,
 }
 
@@ -139,10 +139,10 @@ impl Health {
         }
     }
 
-    /// The secrets that each of these peers holds; none unless all of them answer.
+    /// The secrets that each of these peers holds; none unless all of them answer and say so.
     pub(crate) fn keys_of<'a>(&self, names: impl Iterator<Item = &'a PeerName>) -> Option<Vec<Vec<KeyId>>> {
         let peers = self.peers.read();
-        names.map(|name| peers.get(name).filter(|peer| peer.reachable).map(|peer| peer.keys.clone())).collect()
+        names.map(|name| peers.get(name).filter(|peer| peer.reachable).and_then(|peer| peer.keys.clone())).collect()
     }
 
     /// The usual round trip to that peer: the median, for one slow answer is no slow link.
@@ -213,7 +213,14 @@ mod tests {
     fn pulse(offset_ms: i64) -> Pulse {
         let ours = Timestamp::from_secs(1_000_000);
         let theirs = Timestamp::from_millis(ours.as_millis().saturating_add_signed(offset_ms));
-        Pulse { round_trip: Duration::ZERO, theirs, ours, answers: true, keys: Vec::new(), room: DiskRoom::Enough }
+        Pulse {
+            round_trip: Duration::ZERO,
+            theirs,
+            ours,
+            answers: true,
+            keys: Some(Vec::new()),
+            room: DiskRoom::Enough,
+        }
     }
 
     #[test]
@@ -227,6 +234,17 @@ mod tests {
         assert!(health.reachable().is_empty() && !health.is_reachable(&name(1)));
         assert_eq!((health.room_of(&name(1)), health.room_of(&name(2))), (MemberRoom::Lost, MemberRoom::Unknown));
         assert_eq!(health.answered(&name(1), pulse(0)), Turn::Back);
+    }
+
+    #[test]
+    fn what_a_peer_holds_is_unknown_until_it_says_so() {
+        let health = Health::default();
+        let names = [name(1), name(2)];
+        health.answered(&name(1), pulse(0));
+        health.answered(&name(2), Pulse { keys: None, ..pulse(0) });
+        assert_eq!(health.keys_of(names.iter()), None, "it does not know the cluster yet, and may hold any secret");
+        health.answered(&name(2), pulse(0));
+        assert_eq!(health.keys_of(names.iter()), Some(vec![Vec::new(); 2]));
     }
 
     #[test]

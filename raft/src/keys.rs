@@ -111,11 +111,11 @@ pub(crate) async fn rotate(shared: Arc<Shared>) {
 fn due(shared: &Shared) -> Option<Command> {
     let founded = shared.state.founded()?;
     let keyring = shared.keyring.borrow().clone()?;
-    let mine = shared.key_ids();
+    let mine = shared.key_ids()?;
     let theirs = shared.health.keys_of(shared.identity.others())?;
     let enveloped: Vec<KeyId> = founded.envelopes.iter().map(|envelope| envelope.key_id).collect();
     let plan = plan(&enveloped, &mine, &theirs)?;
-    let secrets = shared.config.secrets.iter().filter(|secret| plan.put.contains(&secret.key_id()));
+    let secrets = shared.config.secrets.iter().filter(|secret| plan.put.contains(&secret.key_id(founded.cluster)));
     let wrap = |secret| -> KeyEnvelope { keyring.cluster_key().wrap(secret, founded.cluster, shared.draw()) };
     Some(Command::SetEnvelopes { epoch: founded.epoch, put: secrets.map(wrap).collect(), remove: plan.remove })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use conclave_proto::command::{Command, FEATURE_LEVEL, Outcome, Tag, Tagged};
 use conclave_proto::id::{KeyId, NodeId, ProcessId};
-use conclave_proto::keyring::{CookieSecret, Keyring};
+use conclave_proto::keyring::Keyring;
 use conclave_proto::time::{Clock, Entropy, Timestamp};
 use conclave_proto::wire::{DiskRoom, Hello, Ping, Written, peers_hash};
 use parking_lot::Mutex;
@@ -129,9 +129,10 @@ impl Shared {
             && self.keyring.borrow().is_some()
     }
 
-    /// The ids of the configured cookie secrets, the active one first.
-    pub(crate) fn key_ids(&self) -> Vec<KeyId> {
-        self.config.secrets.iter().map(CookieSecret::key_id).collect()
+    /// The ids of the configured cookie secrets in the founded cluster, the active one first.
+    pub(crate) fn key_ids(&self) -> Option<Vec<KeyId>> {
+        let cluster = self.state.founded()?.cluster;
+        Some(self.config.secrets.iter().map(|secret| secret.key_id(cluster)).collect())
     }
 
     /// Tells whoever listens.

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use conclave_proto::command::Command;
-use conclave_proto::id::{AttemptId, KeyId, LogIndex, ProcessId};
-use conclave_proto::keyring::Keyring;
+use conclave_proto::id::{AttemptId, LogIndex, ProcessId};
+use conclave_proto::keyring::{CookieSecret, Keyring};
 use conclave_proto::time::{Clock, Entropy};
 use conclave_proto::wire::Written;
 use parking_lot::Mutex;
@@ -184,9 +184,10 @@ impl ReplicatedStore {
     }
 
     /// Whether the cluster key is wrapped under that cookie secret: only then may it be the only one.
-    pub fn wrapped_under(&self, key: &KeyId) -> bool {
-        let founded = self.shared.state.founded();
-        founded.is_some_and(|founded| founded.envelopes.iter().any(|envelope| envelope.key_id == *key))
+    pub fn wrapped_under(&self, secret: &CookieSecret) -> bool {
+        let Some(founded) = self.shared.state.founded() else { return false };
+        let key = secret.key_id(founded.cluster);
+        founded.envelopes.iter().any(|envelope| envelope.key_id == key)
     }
 
     /// Looks sessions up.

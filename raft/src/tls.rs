@@ -201,6 +201,7 @@ mod tests {
     use conclave_proto::time::Boottime;
     use ring::digest::{SHA256, digest};
 
+    use super::mint::AUTHORITY_NAME;
     use super::*;
 
     struct Noon;
@@ -238,7 +239,20 @@ mod tests {
         assert_eq!(hex(digest(&SHA256, authority.certificate()).as_ref()), GOLDEN_AUTHORITY);
     }
 
-    const GOLDEN_AUTHORITY: &str = "51fe40c637a02d18350c091be1e2244e968873851c02d95c0510cf1acb147be0";
+    const GOLDEN_AUTHORITY: &str = "2b29ac9d24606bf806dc32ddc52e11d572ddf70f3ecef8568eca787269beabba";
+
+    /// A stranger sees the certificates; what they are called may depend on no secret.
+    #[test]
+    fn key_guess_no_certificate_names_its_secret() {
+        let subject = |literal: &str| {
+            let authority = Authority::derive(&secret(literal)).expect("derived");
+            webpki::anchor_from_trusted_cert(authority.certificate()).expect("a root").subject.as_ref().to_vec()
+        };
+        assert_eq!(subject("0123456789abcdef"), subject("fedcba9876543210"));
+        // An issuer and a subject stand in the leaf, and nothing else that could be a name.
+        let leaf = PeerTls::new(&name("a.test:1"), &[secret("0123456789abcdef")], Arc::new(Noon)).expect("made").leaf();
+        assert!(leaf.windows(AUTHORITY_NAME.len()).any(|part| part == AUTHORITY_NAME.as_bytes()));
+    }
 
     #[test]
     fn a_leaf_names_one_peer_and_no_other() {

@@ -147,7 +147,7 @@ fn authority(secret: &CookieSecret) -> Result<(CertificateDer<'static>, Issuer<'
     params.not_after = date_time_ymd(2200, 1, 1);
     params.serial_number = Some(SerialNumber::from_slice(&[1]));
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, format!("Conclave peers {}", secret.key_id()));
+    params.distinguished_name.push(DnType::CommonName, "Conclave peers");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     let certificate = params.self_signed(&key)?;

@@ -14,8 +14,8 @@ use crate::{Failure, repository};
 /// The page of the guide that holds the notes.
 const GUIDE: &str = "docs/gateways.md";
 
-/// What follows the note in what `helm install` prints, where values leave a policy out.
-const AFTER: &str = "\n\nnetworkPolicy.create=true";
+/// What follows the note in what `helm install` prints.
+const AFTER: &str = "\n\nnetworkPolicy closes";
 
 /// A note as it is printed.
 #[derive(Clone, Debug)]

@@ -107,6 +107,53 @@ fn may_ask(checked: &Checked) -> Vec<Value> {
     policies.filter(names).map(|rule| rule["from"].clone()).collect()
 }
 
+/// Whether the policy lets every pod reach that TCP port, which the container may give a name.
+fn is_open_to_strangers(checked: &Checked, name: &str, number: u64) -> bool {
+    let rules: Vec<&Value> =
+        checked.kind("NetworkPolicy").flat_map(|policy| policy["spec"]["ingress"].as_array()).flatten().collect();
+    let is_it = |port: &Value| match port["port"].as_u64() {
+        Some(first) => (first..=port["endPort"].as_u64().unwrap_or(first)).contains(&number),
+        None => port["port"] == name,
+    };
+    let ports = rules.iter().filter(|rule| rule["from"].is_null()).flat_map(|rule| rule["ports"].as_array()).flatten();
+    ports.filter(|port| port["protocol"] == "TCP").any(is_it)
+}
+
+#[test]
+fn peer_port_policy_closes_it_by_default_and_nothing_else() -> Result<(), Failure> {
+    let dir = WorkDir::fresh("chart-listener-peers");
+    let asked = |set: &str| render(&dir, &["--set", set]);
+    let others = [("", 1), ("http", 4180), ("", 4182), ("auth", 4183), ("", 9999), ("metrics", 44180), ("", 65535)];
+    let closed = |checked: &Checked, peers: u64| -> Vec<u64> {
+        let all = others.into_iter().chain([("peers", peers)]);
+        all.filter(|(name, number)| !is_open_to_strangers(checked, name, *number)).map(|(_, number)| number).collect()
+    };
+    let plain = asked("replicaCount=3")?;
+    let policy = plain.kind("NetworkPolicy").next().ok_or("no policy by default")?;
+    let set = plain.kind("StatefulSet").next().ok_or("no set")?;
+    let own = serde_json::json!([{"podSelector": {"matchLabels": set["spec"]["selector"]["matchLabels"]}}]);
+    assert_eq!(policy["spec"]["ingress"][0]["from"], own, "the replicas reach each other");
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], "peers");
+    assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress"]), "what leaves is as it was");
+    assert_eq!(closed(&plain, 4181), [4181]);
+    let mut moved = asked("cluster.peerPort=4999")?;
+    assert!(is_open_to_strangers(&moved, "", 4181) && closed(&moved, 4999) == [4999]);
+    moved = asked("cluster.peerPort=65534")?;
+    assert_eq!(closed(&moved, 65534), [65534]);
+    let scraped = asked("networkPolicy.metrics[0].podSelector.matchLabels.app=prometheus")?;
+    assert_eq!(closed(&scraped, 4181), [44180, 4181]);
+    let policy = scraped.kind("NetworkPolicy").next().ok_or("no policy")?;
+    let rules = policy["spec"]["ingress"].as_array().ok_or("no rules")?;
+    let named = rules.iter().find(|rule| rule["ports"][0]["port"] == "metrics").ok_or("no rule for scrapers")?;
+    assert_eq!(named["from"], serde_json::json!([{"podSelector": {"matchLabels": {"app": "prometheus"}}}]));
+    let both = asked(
+        "networkPolicy.metrics[0].podSelector.matchLabels.app=a,networkPolicy.gateways[0].podSelector.matchLabels.app=b",
+    )?;
+    assert_eq!(closed(&both, 4181), [4183, 44180, 4181]);
+    assert!(asked("networkPolicy.create=false")?.kind("NetworkPolicy").next().is_none());
+    Ok(())
+}
+
 #[test]
 fn a_policy_opens_the_gateways_port_to_gateways() -> Result<(), Failure> {
     let dir = WorkDir::fresh("chart-listener-policy");

@@ -385,7 +385,7 @@ fn read_frame(input: &[u8]) -> bool {
 }
 
 fn ping() -> Ping {
-    Ping { clock: NOW, answers: true, keys: vec![KeyId::from_bytes([1; 4]); 3], room: DiskRoom::Low }
+    Ping { clock: NOW, answers: true, keys: Some(vec![KeyId::from_bytes([1; 4]); 3]), room: DiskRoom::Low }
 }
 
 fn rows() -> Mutator {

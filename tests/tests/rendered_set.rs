@@ -110,7 +110,7 @@ async fn policy_holds(stage: &Stage, are_gateways_named: bool) -> Result<usize, 
     let stranger = stage.network.attach()?;
     let mut closed = 0;
     for pod in stage.set.pods.values() {
-        for (port, is_open) in [("http", true), ("auth", !are_gateways_named), ("peers", false)] {
+        for (port, is_open) in [("http", true), ("auth", !are_gateways_named), ("metrics", true), ("peers", false)] {
             let within = if is_open { TAKEN } else { SWALLOWED };
             let target = pod.at(stage.set.manifest()?.port(&port.into())?);
             let mut dial = stranger.entering().to_vec();

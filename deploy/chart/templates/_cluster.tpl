@@ -44,6 +44,27 @@
 {{- .Values.terminationGracePeriodSeconds | default (add .Values.cluster.drainDelaySeconds 50) | int -}}
 {{- end -}}
 
+{{/* The TCP ports that the network policy leaves open to everyone, as ranges around those that it closes. */}}
+{{- define "oauth2-proxy.otherPorts" -}}
+{{- $closed := list (printf "%05d" (int .Values.cluster.peerPort)) -}}
+{{- if .Values.networkPolicy.gateways -}}
+{{- $closed = append $closed (printf "%05d" (include "oauth2-proxy.authContainerPort" . | atoi)) -}}
+{{- end -}}
+{{- if .Values.networkPolicy.metrics -}}
+{{- $closed = append $closed "44180" -}}
+{{- end -}}
+{{- $from := 1 -}}
+{{- $ranges := list -}}
+{{- range append (sortAlpha $closed) "65536" -}}
+{{- $to := sub (atoi .) 1 -}}
+{{- if le $from (int $to) -}}
+{{- $ranges = append $ranges (printf "- port: %d\n  endPort: %d\n  protocol: TCP" $from $to) -}}
+{{- end -}}
+{{- $from = int (add (atoi .) 1) -}}
+{{- end -}}
+{{- join "\n" $ranges -}}
+{{- end -}}
+
 {{- define "oauth2-proxy.containerPort" -}}
 {{- .Values.containerPort | default (ternary 4443 4180 (eq .Values.httpScheme "https")) | int -}}
 {{- end -}}

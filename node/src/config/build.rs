@@ -36,6 +36,7 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
     pages::check(settings, findings);
     let http = listeners::http(settings, findings);
     let admin_address = listeners::optional("admin_address", settings, findings);
+    let admin_hosts = admin_address.as_ref().and_then(|own| listeners::admin_hosts(own.as_ref(), settings, findings));
     let metrics_address = listeners::optional("metrics_address", settings, findings);
     let metrics_tls = listeners::metrics_tls(settings, findings);
     let cluster = cluster::cluster(settings, findings);
@@ -52,6 +53,7 @@ pub fn config(settings: &Settings, findings: &mut Findings) -> Option<Config> {
         http: http?,
         cluster: cluster?,
         admin_address: admin_address?,
+        admin_hosts: admin_hosts?,
         metrics_address: metrics_address?,
         metrics_tls,
         gateway: gateway?,

@@ -1,14 +1,15 @@
-//! For operators: metrics, status, state hash, liveness and readiness. Holds nothing secret, and
-//! listens on loopback unless told otherwise.
+//! For operators: metrics, probes, status, state hash and commands. Listens on loopback unless configured otherwise. What only
+//! an operator may see (the cluster's id) or cause is held against the request's `Host` and `Origin`.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use conclave_proto::time::Ttl;
-use conclave_raft::{HandOver, MemberStatus, Status};
+use conclave_raft::{HandOver, MemberStatus, ReplicatedStore, Status};
 use serde::Serialize;
 
 use super::{COMMIT_DEADLINE, Service, health};
@@ -90,15 +91,29 @@ async fn metrics(service: web::Data<Service>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(service.metrics.render())
 }
 
-/// Whether a command may be taken: from this machine, and by a program that means it. A page in
+/// Refuses what names another host or comes from a page: a page that a stranger's name server lets point at this machine
+/// reads and sends here what an operator could.
+fn operator(request: &HttpRequest, service: &Service) -> Result<(), HttpResponse> {
+    let headers = request.headers();
+    let hosts = headers.get_all(header::HOST).map(HeaderValue::as_bytes);
+    let checked = service.config.admin_hosts.check(hosts, headers.contains_key(header::ORIGIN));
+    checked.map_err(|refused| health::plain(StatusCode::FORBIDDEN, format!("{refused}\n")))
+}
+
+/// The store, if a command may be taken: from an operator on this machine, by a program that means it. A page in
 /// an operator's browser can post here as well, but not with a header of its own.
-fn is_meant(request: &HttpRequest) -> bool {
+fn commanded<'s>(request: &HttpRequest, service: &'s Service) -> Result<&'s ReplicatedStore, HttpResponse> {
+    operator(request, service)?;
     let from_here = request.peer_addr().is_none_or(|address| address.ip().is_loopback());
-    from_here && request.headers().contains_key(MEANT)
+    let meant = from_here && request.headers().contains_key(MEANT);
+    service.store().filter(|_| meant).ok_or_else(not_taken)
 }
 
 async fn rekey(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
-    let Some(store) = service.store().filter(|_| is_meant(&request)) else { return not_taken() };
+    let store = match commanded(&request, &service) {
+        Ok(store) => store,
+        Err(refusal) => return refusal,
+    };
     match store.rekey(COMMIT_DEADLINE).await {
         Ok(_) => {
             service.opened.clear();
@@ -110,7 +125,10 @@ async fn rekey(request: HttpRequest, service: web::Data<Service>) -> HttpRespons
 }
 
 async fn hand_over(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
-    let Some(store) = service.store().filter(|_| is_meant(&request)) else { return not_taken() };
+    let store = match commanded(&request, &service) {
+        Ok(store) => store,
+        Err(refusal) => return refusal,
+    };
     let (status, said) = match store.hand_over().await {
         HandOver::To(leader) => (StatusCode::OK, format!("{leader} leads now\n")),
         HandOver::NotLeading => (StatusCode::OK, "this replica does not lead\n".to_owned()),
@@ -133,7 +151,10 @@ async fn ready(service: web::Data<Service>) -> HttpResponse {
     health::readiness(&service)
 }
 
-async fn status(service: web::Data<Service>) -> HttpResponse {
+async fn status(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    if let Err(refusal) = operator(&request, &service) {
+        return refusal;
+    }
     let reasons = service.unready_reasons();
     let mut view = match service.store() {
         Some(store) => view(&store.status()),
@@ -184,7 +205,10 @@ fn member(member: &MemberStatus) -> MemberView {
 }
 
 /// The hash of the whole replicated state and the entry it stands at: equal on replicas that are equal.
-async fn state_hash(service: web::Data<Service>) -> HttpResponse {
+async fn state_hash(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    if let Err(refusal) = operator(&request, &service) {
+        return refusal;
+    }
     let Some(store) = service.store().cloned() else {
         return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "error": "the store is not open" }));
     };

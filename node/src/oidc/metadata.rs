@@ -38,6 +38,18 @@ pub enum InvalidMetadata {
         /// What it says.
         found: String,
     },
+    /// An endpoint in the clear, of an issuer that is not.
+    #[error(
+        "belongs to an https issuer and has a {field} that is not https: {found:?}; codes, tokens and the client's \
+         secret would travel in the clear: have the provider name https endpoints (behind a proxy it has to know its own \
+         URL), or give them yourself with skip_oidc_discovery"
+    )]
+    Unencrypted {
+        /// The metadata's field.
+        field: &'static str,
+        /// What it says.
+        found: String,
+    },
     /// Nothing in common.
     #[error(
         "signs ID tokens with {offered} only, of which none is accepted: change the provider, or \
@@ -102,6 +114,30 @@ struct Document {
     authorization_response_iss_parameter_supported: bool,
 }
 
+impl Document {
+    /// Holds every endpoint of an https issuer to https. An issuer over plain http, as on loopback, may name either.
+    fn check_encrypted(&self, issuer_url: &str) -> Result<(), InvalidMetadata> {
+        let is_of = |text: &str, scheme: &str| Url::parse(text).is_ok_and(|url| url.scheme() == scheme);
+        if !is_of(issuer_url, "https") {
+            return Ok(());
+        }
+        let endpoints = [
+            ("authorization_endpoint", &self.authorization_endpoint),
+            ("token_endpoint", &self.token_endpoint),
+            ("userinfo_endpoint", &self.userinfo_endpoint),
+            ("jwks_uri", &self.jwks_uri),
+            ("end_session_endpoint", &self.end_session_endpoint),
+        ];
+        let plain = endpoints
+            .into_iter()
+            .find_map(|(field, url)| Some((field, url.as_deref()?)).filter(|(_, url)| is_of(url, "http")));
+        match plain {
+            Some((field, found)) => Err(InvalidMetadata::Unencrypted { field, found: shown(found) }),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Metadata {
     /// Reads a discovery document. What it says wins over endpoints given by hand.
     pub(super) fn parse(json: &[u8], config: &ProviderConfig) -> Result<Self, InvalidMetadata> {
@@ -110,6 +146,7 @@ impl Metadata {
         if document.issuer != config.issuer_url && !config.verification.skip_issuer {
             return Err(InvalidMetadata::Issuer { found: shown(&document.issuer) });
         }
+        document.check_encrypted(&config.issuer_url)?;
         Self::check(document, config)
     }
 

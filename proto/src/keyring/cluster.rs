@@ -51,12 +51,12 @@ impl ClusterKey {
         let mut sealed = vec![ENVELOPE_VERSION];
         sealed.extend_from_slice(&nonce);
         envelope_key(secret, cluster).seal_into(&mut sealed, nonce, &envelope_aad(secret, cluster), self.0.as_ref());
-        KeyEnvelope { key_id: secret.key_id(), sealed }
+        KeyEnvelope { key_id: secret.key_id(cluster), sealed }
     }
 
     /// Opens an envelope made by [`ClusterKey::wrap`].
     pub fn unwrap(envelope: &KeyEnvelope, secret: &CookieSecret, cluster: ClusterId) -> Result<Self, UnwrapError> {
-        if envelope.key_id != secret.key_id() {
+        if envelope.key_id != secret.key_id(cluster) {
             return Err(UnwrapError::OtherSecret);
         }
         let mut rest = envelope.sealed.as_slice();
@@ -121,5 +121,5 @@ fn envelope_key(secret: &CookieSecret, cluster: ClusterId) -> AeadKey {
 }
 
 fn envelope_aad(secret: &CookieSecret, cluster: ClusterId) -> Vec<u8> {
-    [ENVELOPE_PURPOSE.as_bytes(), cluster.as_bytes(), secret.key_id().as_bytes()].concat()
+    [ENVELOPE_PURPOSE.as_bytes(), cluster.as_bytes(), secret.key_id(cluster).as_bytes()].concat()
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::crypto::{Key256, derive};
-use crate::id::KeyId;
+use crate::id::{ClusterId, KeyId};
 
 /// Salt of everything derived from a cookie secret.
 const SALT: &[u8] = b"conclave cookie secret/1";
@@ -20,6 +20,14 @@ const LENGTHS: [usize; 3] = [16, 24, 32];
 
 /// Fewest bytes of a secret that also guards the peer port: 128 bits.
 const MIN_PEER_BYTES: usize = 16;
+
+/// Bytes of a secret for the peer port without a warning. Shorter ones are mostly typed, and a peer's
+/// certificate lets anyone who reaches the port try guesses elsewhere.
+const GOOD_PEER_BYTES: usize = 32;
+
+/// Fewest different characters of a long secret without a warning. Of 43 random base64 characters about 31 differ,
+/// and fewer than 17 in one secret of many billions.
+const MIN_VARIETY: usize = 17;
 
 /// Go's `base64.RawURLEncoding`: no padding, and stray bits in the last character do not matter.
 const GO_RAW_URL: GeneralPurpose = GeneralPurpose::new(
@@ -60,8 +68,8 @@ pub struct InvalidCookieSecret {
 /// Why a cookie secret cannot guard the port between replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WeakCookieSecret {
-    /// Too little to guess.
-    #[error("has fewer than {MIN_PEER_BYTES} bytes, which is too few to guard the peer port")]
+    /// Few enough to guess.
+    #[error("has fewer than {MIN_PEER_BYTES} bytes when decoded, which is too few to guard the peer port")]
     Short,
     /// One byte over and over.
     #[error("repeats one byte, which cannot guard the peer port")]
@@ -74,9 +82,22 @@ pub enum WeakCookieSecret {
 /// What is accepted but should be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SecretWarning {
-    /// 16 hexadecimal digits hold 64 bits, not 128.
-    #[error("is 16 hexadecimal digits, which is only 64 bits of secret: use 32 random bytes")]
-    HexDigits,
+    /// Fewer than 32 bytes, as typed secrets mostly are.
+    #[error(
+        "has {bytes} bytes when decoded: between replicas it also makes the peer certificates, against which guesses \
+         can be tried; use {GOOD_PEER_BYTES} random bytes, as `openssl rand -base64 32 | tr -- '+/' '-_'` makes them"
+    )]
+    Short {
+        /// Length when decoded.
+        bytes: usize,
+    },
+    /// As words, patterns and hexadecimal digits are.
+    #[error(
+        "holds less than its length promises (few different characters, or digits or letters of one case alone), and \
+         guesses can be tried against the peer certificates; use {GOOD_PEER_BYTES} random bytes, as \
+         `openssl rand -base64 32 | tr -- '+/' '-_'` makes them"
+    )]
+    LowVariety,
 }
 
 /// One cookie secret. Wiped on drop, never printed.
@@ -84,7 +105,6 @@ pub enum SecretWarning {
 pub struct CookieSecret {
     literal: Zeroizing<String>,
     bytes: Zeroizing<Vec<u8>>,
-    id: KeyId,
 }
 
 impl CookieSecret {
@@ -98,12 +118,7 @@ impl CookieSecret {
         if !fits || bytes.is_empty() {
             return Err(InvalidCookieSecret { bytes: bytes.len() });
         }
-        let id = derive(SALT, &bytes, "key id/1", &[]);
-        Ok(Self {
-            literal: Zeroizing::new(literal.to_owned()),
-            id: KeyId::from_bytes([id[0], id[1], id[2], id[3]]),
-            bytes,
-        })
+        Ok(Self { literal: Zeroizing::new(literal.to_owned()), bytes })
     }
 
     /// Whether this secret may guard the peer port, from which every session could be taken.
@@ -120,13 +135,21 @@ impl CookieSecret {
         if PUBLISHED.iter().any(published) {
             return Err(WeakCookieSecret::Placeholder);
         }
-        let hex = trimmed.len() == 16 && trimmed.bytes().all(|b| b.is_ascii_hexdigit());
-        Ok(if hex { vec![SecretWarning::HexDigits] } else { Vec::new() })
+        let mut warnings = Vec::new();
+        if self.bytes.len() < GOOD_PEER_BYTES {
+            warnings.push(SecretWarning::Short { bytes: self.bytes.len() });
+        }
+        if has_low_variety(trimmed.trim_end_matches('=')) {
+            warnings.push(SecretWarning::LowVariety);
+        }
+        Ok(warnings)
     }
 
-    /// Names this secret without revealing it.
-    pub fn key_id(&self) -> KeyId {
-        self.id
+    /// Names this secret in one cluster. Login cookies and tickets show it to their browsers, so the cluster's random id,
+    /// which no visitor sees, goes into it: without that id no guess of the secret can be tried against it.
+    pub fn key_id(&self, cluster: ClusterId) -> KeyId {
+        let id = self.derive("key id/2", &[cluster.as_bytes()]);
+        KeyId::from_bytes([id[0], id[1], id[2], id[3]])
     }
 
     /// The secret as configured.
@@ -153,7 +176,7 @@ impl CookieSecret {
 
 impl fmt::Debug for CookieSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CookieSecret({})", self.id)
+        f.write_str("CookieSecret(***)")
     }
 }
 
@@ -166,6 +189,17 @@ fn decode(secret: &str) -> Zeroizing<Vec<u8>> {
         Ok(bytes) if LENGTHS.contains(&bytes.len()) => bytes,
         Ok(_) | Err(_) => Zeroizing::new(secret.as_bytes().to_vec()),
     }
+}
+
+/// Whether a text looks typed rather than drawn: at most half of its characters differ (of a long one, fewer than
+/// [`MIN_VARIETY`]), or all of them are of one small alphabet.
+fn has_low_variety(text: &str) -> bool {
+    let mut seen = [false; 256];
+    text.bytes().for_each(|byte| seen[usize::from(byte)] = true);
+    let different = seen.iter().filter(|seen| **seen).count();
+    let alphabets: [fn(&u8) -> bool; 4] =
+        [u8::is_ascii_digit, u8::is_ascii_hexdigit, u8::is_ascii_lowercase, u8::is_ascii_uppercase];
+    different < MIN_VARIETY.min(text.len() / 2 + 1) || alphabets.iter().any(|of| text.bytes().all(|byte| of(&byte)))
 }
 
 /// SHA-256, for names that are derived from public values.

@@ -34,7 +34,7 @@ pub(crate) fn ring() -> Keyring {
 fn golden_derivations() {
     let secret = secret(LITERAL);
     assert_eq!(secret.bytes(), (0..32).collect::<Vec<u8>>());
-    assert_eq!(secret.key_id().to_string(), "9ed26ae5");
+    assert_eq!(secret.key_id(CLUSTER).to_string(), "c8b838c2");
     assert_eq!(hex(&secret.peer_ca_seed()), "c2a2ee4db4e0d45703646d6cd7a5905e509f7a4572e3218d6865a5d8d13288ec");
     let key = cluster_key();
     assert_eq!(
@@ -54,7 +54,7 @@ fn golden_envelope() {
     assert_eq!(
         hex(&envelope.sealed),
         "010a0a0a0a0a0a0a0a0a0a0a0a3f55754f7054a349ac3af3797e98999dc0a2c3974d4156cf32e28219848e152f\
-         a0e824936585c61dfb5d34232d0ada55"
+         744f56ed963f8d89ea036fb2c059b2ec"
     );
     let opened = ClusterKey::unwrap(&envelope, &secret, CLUSTER).expect("opens");
     assert_eq!(opened.subject_key("i", "c", "s"), cluster_key().subject_key("i", "c", "s"));
@@ -77,7 +77,7 @@ fn secrets_decode_as_in_oauth2_proxy() {
 
 #[test]
 fn a_trailing_newline_changes_no_key() {
-    assert_eq!(secret(LITERAL).key_id(), secret(&format!("{LITERAL}\n")).key_id());
+    assert_eq!(secret(LITERAL).key_id(CLUSTER), secret(&format!("{LITERAL}\n")).key_id(CLUSTER));
     assert_eq!(secret(LITERAL).peer_ca_seed(), secret(LITERAL.trim_end_matches('=')).peer_ca_seed());
     let short = secret("0123456789abcde\n");
     assert_eq!((short.bytes().len(), short.literal().len()), (15, 16), "taken as oauth2-proxy does");
@@ -92,8 +92,38 @@ fn peers_refuse_secrets_that_can_be_guessed() {
     assert_eq!(check("0123456789ABCDEF"), Err(WeakCookieSecret::Placeholder));
     assert_eq!(check("0123456789abcdef0123456789abcdef\n"), Err(WeakCookieSecret::Placeholder));
     assert_eq!(check("OQINaROshtE9TcZkNAm-5Zs2Pv3xaWytBmc5W7sPX7w"), Err(WeakCookieSecret::Placeholder), "unpadded");
-    assert_eq!(check("8f3a01b2c4d5e697"), Ok(vec![SecretWarning::HexDigits]));
-    assert_eq!(check("Q7sZ1nGd0kV4mXwP"), Ok(Vec::new()));
+    assert_eq!(check("AAECAwQFBgcICQoLDA0ODw"), Ok(vec![SecretWarning::Short { bytes: 16 }]), "16 bytes in base64");
+}
+
+#[test]
+fn key_guess_secrets_that_look_typed_get_a_warning_between_peers() {
+    let check = |literal: &str| secret(literal).check_for_peers();
+    let short = |bytes| SecretWarning::Short { bytes };
+    for typed in ["mysupersecretkey", "letmeinletmein12", "deadbeefdeadbeef", "8f3a01b2c4d5e697", "1234567812345678"] {
+        assert_eq!(check(typed), Ok(vec![short(16), SecretWarning::LowVariety]), "{typed}");
+    }
+    assert_eq!(check("companysecret742"), Ok(vec![short(16)]), "various, but short");
+    assert_eq!(check("5b0c6f3e9d1a48277e62c4f0a1d3958b"), Ok(vec![short(24), SecretWarning::LowVariety]), "hex digits");
+    let phrase = "correct-horse-battery-staple-correct-horse-";
+    assert_eq!(check(phrase), Ok(vec![SecretWarning::LowVariety]), "32 bytes as base64, yet 13 letters");
+    assert_eq!(check("ourcompanysecretourcompanysecretourcompanys"), Ok(vec![SecretWarning::LowVariety]));
+    for drawn in ["pA3Zk0vT9m-QyW2hXcJ7u_Bd8sLfRe5nGiO1tKx6YaM=", "pA3Zk0vT9m-QyW2hXcJ7u_Bd8sLfRe5nGiO1tKx6YaM"] {
+        assert_eq!(check(drawn), Ok(Vec::new()), "{drawn}");
+    }
+}
+
+/// What a stranger sees of a secret's id (a login cookie begins with it) must say nothing without the cluster's random id.
+#[test]
+fn key_guess_ids_differ_by_cluster() {
+    let secret = secret(LITERAL);
+    let elsewhere = ClusterId::from_bytes([2; 16]);
+    assert_ne!(secret.key_id(CLUSTER), secret.key_id(elsewhere));
+    let open = |cluster| {
+        let envelope = cluster_key().wrap(&secret, cluster, [1; 12]);
+        Keyring::open(std::slice::from_ref(&secret), &[envelope], cluster, Epoch::new(7)).expect("opens")
+    };
+    assert_eq!(open(CLUSTER).ids().collect::<Vec<_>>(), [secret.key_id(CLUSTER)]);
+    assert_eq!(open(elsewhere).ids().collect::<Vec<_>>(), [secret.key_id(elsewhere)]);
 }
 
 #[test]
@@ -112,8 +142,11 @@ fn an_envelope_opens_for_its_secret_and_cluster_only() {
         ClusterKey::unwrap(envelope, secret, cluster).map(|_| ()).expect_err("must not open")
     };
     assert_eq!(failure(&envelope, &other, CLUSTER), UnwrapError::OtherSecret);
-    assert_eq!(failure(&envelope, &mine, ClusterId::from_bytes([2; 16])), UnwrapError::NotAuthentic);
-    let renamed = KeyEnvelope { key_id: other.key_id(), sealed: envelope.sealed.clone() };
+    let elsewhere = ClusterId::from_bytes([2; 16]);
+    assert_eq!(failure(&envelope, &mine, elsewhere), UnwrapError::OtherSecret, "the id is the cluster's too");
+    let renamed = KeyEnvelope { key_id: mine.key_id(elsewhere), sealed: envelope.sealed.clone() };
+    assert_eq!(failure(&renamed, &mine, elsewhere), UnwrapError::NotAuthentic);
+    let renamed = KeyEnvelope { key_id: other.key_id(CLUSTER), sealed: envelope.sealed.clone() };
     assert_eq!(failure(&renamed, &other, CLUSTER), UnwrapError::NotAuthentic);
     for length in 0..envelope.sealed.len() {
         let cut = KeyEnvelope { key_id: envelope.key_id, sealed: envelope.sealed[..length].to_vec() };
@@ -145,14 +178,23 @@ fn a_secret_without_an_envelope_verifies_but_does_not_mint() {
     let envelopes = [cluster_key().wrap(&old, CLUSTER, [1; 12])];
     let ring = Keyring::open(&[new.clone(), old.clone(), old.clone()], &envelopes, CLUSTER, Epoch::new(3));
     let ring = ring.expect("the old secret opens it");
-    assert_eq!(ring.active(), old.key_id());
-    assert_eq!(ring.ids().collect::<Vec<_>>(), [new.key_id(), old.key_id()]);
-    assert!(ring.ticket_key(new.key_id()).is_some() && ring.login_key(new.key_id()).is_some());
+    assert_eq!(ring.active(), old.key_id(CLUSTER));
+    assert_eq!(ring.ids().collect::<Vec<_>>(), [new.key_id(CLUSTER), old.key_id(CLUSTER)]);
+    assert!(ring.ticket_key(new.key_id(CLUSTER)).is_some() && ring.login_key(new.key_id(CLUSTER)).is_some());
     assert!(ring.ticket_key(KeyId::from_bytes([0; 4])).is_none());
     assert_eq!((ring.epoch(), ring.cluster()), (Epoch::new(3), CLUSTER));
 }
 
 proptest! {
+    /// A warning that drawn secrets get would teach people to look away.
+    #[test]
+    fn key_guess_no_drawn_secret_gets_a_warning(bytes in any::<[u8; 32]>()) {
+        let drawn = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE, bytes);
+        let variety = bytes.iter().collect::<std::collections::BTreeSet<_>>().len();
+        prop_assume!(variety > 24);
+        prop_assert_eq!(secret(&drawn).check_for_peers(), Ok(Vec::new()));
+    }
+
     #[test]
     fn any_text_is_a_secret_or_refused(literal in ".*") {
         let _ = CookieSecret::parse(&literal).map(|secret| secret.check_for_peers());
@@ -161,7 +203,7 @@ proptest! {
     #[test]
     fn any_envelope_opens_or_is_refused(sealed in proptest::collection::vec(any::<u8>(), 0..200)) {
         let secret = secret(LITERAL);
-        let envelope = KeyEnvelope { key_id: secret.key_id(), sealed };
+        let envelope = KeyEnvelope { key_id: secret.key_id(CLUSTER), sealed };
         prop_assert!(ClusterKey::unwrap(&envelope, &secret, CLUSTER).is_err());
     }
 }

@@ -11,7 +11,7 @@ const LIFETIME: Ttl = Ttl::from_secs(900);
 const BEGUN: Timestamp = Timestamp::from_millis(1_700_000_000_123);
 const TARGET: &str = "https://app.test/a?b=c";
 const GOLDEN_NAME: &str = "_oauth2_proxy_VuTGATI7_csrf";
-const GOLDEN: &str = "AZ7SauUAAAGLz-VoewoKCgoKCgoKCgoKCmhO6mUTLuuoEJVE0_HM94LM1LTXD8aFVbDNsOlxENhJc8p3nu9HL5oQFfKG-UCHJzZYdXcbg6eDuEHHZCARlQpon7Dp_kEvD1wTuyQm6HUModzT6id8OQrtMHMM50JZKtew8Rrz9o8Dh1fylXT8aQd8Bfwg80F7jzxGM3YpoAovGMOO_Q36AyZ0H0KyXCEbME1NTawdkXJy5_ITi2_6Qu0kEUA";
+const GOLDEN: &str = "Aci4OMIAAAGLz-VoewoKCgoKCgoKCgoKCmhO6mUTLuuoEJVE0_HM94LM1LTXD8aFVbDNsOlxENhJc8p3nu9HL5oQFfKG-UCHJzZYdXcbg6eDuEHHZCARlQpon7Dp_kEvD1wTuyQm6HUModzT6id8OQrtMHMM50JZKtew8Rrz9o8Dh1fylXT8aQd8Bfwg80F7jzxGM3YpoAovGMOO_Q36AyZ0H0KyXCEbME1NTX86IpQkqYSnbHi2FYKvq_4";
 
 fn entropy(first: u8) -> [u8; LOGIN_ENTROPY] {
     std::array::from_fn(|place| first.wrapping_add(u8::try_from(place).expect("below 112")))

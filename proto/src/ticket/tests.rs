@@ -8,7 +8,7 @@ use crate::id::ClusterId;
 use crate::keyring::tests::{CLUSTER, LITERAL, cluster_key, ring, ring_of, secret};
 
 const NAME: &str = "_oauth2_proxy";
-const GOLDEN: &str = "AZ7SauUAAAAHAAABi8_laHsQERITFBUWFxgZGhscHR4fQEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8AAAAAAAAAKifVTbY41mrMprv425CQnHwXq3CKOZkjR13fJ7Q1ZF_k";
+const GOLDEN: &str = "Aci4OMIAAAAHAAABi8_laHsQERITFBUWFxgZGhscHR4fQEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXWFlaW1xdXl8AAAAAAAAAKmAEsUKcMJSxkq0Ot5xXueXvItBxXig-FeuBbjL1iJDh";
 
 pub(crate) fn ticket() -> Ticket {
     let mut entropy = [0; TICKET_ENTROPY];
@@ -36,8 +36,8 @@ fn nothing_else_is_a_ticket() {
     {
         assert_eq!(decode(value), Err(InvalidTicket::NotOurs), "{value}");
     }
-    assert_eq!(decode(&GOLDEN.replacen("AZ7S", "Ap7S", 1)), Err(InvalidTicket::Version));
-    assert_eq!(decode(&GOLDEN.replacen("AZ7S", "AZ7T", 1)), Err(InvalidTicket::UnknownKey));
+    assert_eq!(decode(&GOLDEN.replacen("Aci4", "Asi4", 1)), Err(InvalidTicket::Version));
+    assert_eq!(decode(&GOLDEN.replacen("Aci4", "Aci5", 1)), Err(InvalidTicket::UnknownKey));
 }
 
 #[test]
@@ -82,7 +82,11 @@ fn a_ticket_is_bound_to_cookie_name_secret_and_cluster() {
     let envelopes = [cluster_key().wrap(&secrets[0], elsewhere, [1; 12])];
     let other_cluster = Keyring::open(&secrets, &envelopes, elsewhere, Epoch::new(7)).expect("opens");
     assert_ne!(elsewhere, CLUSTER);
-    assert_eq!(Ticket::decode(GOLDEN, &other_cluster, NAME), Err(InvalidTicket::BadMac));
+    assert_eq!(Ticket::decode(GOLDEN, &other_cluster, NAME), Err(InvalidTicket::UnknownKey));
+    let mut renamed = URL_SAFE_NO_PAD.decode(GOLDEN).expect("base64");
+    renamed[1..5].copy_from_slice(other_cluster.active().as_bytes());
+    let renamed = URL_SAFE_NO_PAD.encode(renamed);
+    assert_eq!(Ticket::decode(&renamed, &other_cluster, NAME), Err(InvalidTicket::BadMac), "not by the id alone");
     let other_secret = ring_of(&["Q7sZ1nGd0kV4mXwP"]);
     assert_eq!(Ticket::decode(GOLDEN, &other_secret, NAME), Err(InvalidTicket::UnknownKey));
 }

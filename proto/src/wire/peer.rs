@@ -71,8 +71,9 @@ pub struct Ping {
     /// Whether the sender could take another's visitors: it is no staler than its bound, applies
     /// entries, holds the keys and is not about to stop.
     pub answers: bool,
-    /// The cookie secrets that the sender holds: one is used once everybody holds it.
-    pub keys: Vec<KeyId>,
+    /// The cookie secrets that the sender holds: one is used once all members hold it. None until it has applied the
+    /// founding entry, since the ids derive with the cluster's own.
+    pub keys: Option<Vec<KeyId>>,
     /// What the sender's disk has room for: a leader proposes no login that a majority cannot keep.
     pub room: DiskRoom,
 }

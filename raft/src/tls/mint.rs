@@ -21,6 +21,10 @@ pub(crate) const LEAF_SLACK: Ttl = Ttl::from_secs(24 * 3600);
 const PKCS8_ED25519_PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
+/// The name of every authority. One that differed by secret would name the secret to anyone who reaches the port; which
+/// authority signed a leaf shows by its signature alone.
+pub(crate) const AUTHORITY_NAME: &str = "Conclave peers";
+
 /// Parent of all synthetic names; `.internal` is reserved for private use and never resolves publicly.
 const NAME_SUFFIX: &str = ".peer.conclave.internal";
 
@@ -54,7 +58,7 @@ impl Authority {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2200, 1, 1);
         params.serial_number = Some(SerialNumber::from_slice(&[1]));
-        params.distinguished_name = common_name(&format!("Conclave peers {}", secret.key_id()));
+        params.distinguished_name = common_name(AUTHORITY_NAME);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let certificate = params.self_signed(&key).map_err(TlsError::Mint)?;

@@ -130,7 +130,6 @@ impl Example {
             values["config"]["clientID"] = client.client_id.into();
             values["config"]["clientSecret"] = client.client_secret.into();
         }
-        values["networkPolicy"] = json!({"create": true});
         values
     }
 

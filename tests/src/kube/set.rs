@@ -276,8 +276,13 @@ impl Set {
         for rule in spec["ingress"].as_array().into_iter().flatten() {
             let from = self.sources(&rule["from"], manifest)?;
             for port in rule["ports"].as_array().into_iter().flatten() {
-                let (protocol, number) = (port["protocol"].as_str().unwrap_or("TCP"), manifest.port(&port["port"])?);
-                rules += &format!("  {from}{} dport {number} accept\n", protocol.to_ascii_lowercase());
+                let protocol = port["protocol"].as_str().unwrap_or("TCP").to_ascii_lowercase();
+                let which = match (&port["port"], port["endPort"].as_u64()) {
+                    (Value::Null, _) => format!("meta l4proto {protocol}"),
+                    (first, None) => format!("{protocol} dport {}", manifest.port(first)?),
+                    (first, Some(last)) => format!("{protocol} dport {}-{last}", manifest.port(first)?),
+                };
+                rules += &format!("  {from}{which} accept\n");
             }
         }
         Ok(rules + " }\n}\n")

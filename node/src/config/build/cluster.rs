@@ -152,7 +152,10 @@ fn check_secrets_for_peers(peers: &[PeerName], secrets: &[CookieSecret], finding
         let name = if position == 0 { "cookie_secret" } else { "cookie_secret_previous" };
         match secret.check_for_peers() {
             Ok(warnings) => warnings.iter().for_each(|warning| findings.warning(name, warning.to_string())),
-            Err(error) => findings.problem(name, format!("{error}; make a new one with `openssl rand -base64 32`")),
+            Err(error) => {
+                findings
+                    .problem(name, format!("{error}; make a new one with `openssl rand -base64 32 | tr -- '+/' '-_'`"));
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Listeners.
 
 use actix_web::http::header::HeaderName;
+use conclave_proto::admin_host::AdminHosts;
 
 use super::{Findings, Settings};
 use crate::config::ciphers::cipher_suite_names;
@@ -69,6 +70,20 @@ pub(super) fn optional(
         "" | "-" => Some(None),
         raw => findings.take(name, ListenAddress::parse(raw)).map(Some),
     }
+}
+
+/// The names under which operators reach the listener at `own`.
+pub(super) fn admin_hosts(
+    own: Option<&ListenAddress>,
+    settings: &Settings,
+    findings: &mut Findings,
+) -> Option<AdminHosts> {
+    let own = own.and_then(|address| match address {
+        ListenAddress::Tcp { host, .. } => Some(host.as_str()).filter(|host| !host.is_empty()),
+        ListenAddress::Unix { .. } | ListenAddress::Fd(_) => None,
+    });
+    let hosts = AdminHosts::new(own, &settings.items("admin_hosts"));
+    findings.take("admin_hosts", hosts.map_err(|(raw, error)| format!("{raw:?} {error}")))
 }
 
 fn wants_tls(settings: &Settings) -> bool {

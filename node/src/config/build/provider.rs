@@ -60,6 +60,9 @@ pub(super) fn provider(settings: &Settings, findings: &mut Findings) -> Option<P
     let client_secret = client_secret(settings, findings);
     let issuer_url = issuer(settings, findings);
     let endpoints = endpoints(settings, findings);
+    if let Some(issuer) = &issuer_url {
+        name_unencrypted(issuer, &endpoints, findings);
+    }
     let verification = verification(settings, findings);
     let ca_files = ca_files(settings, findings);
     let pkce = pkce(settings, findings);
@@ -217,6 +220,25 @@ fn endpoints(settings: &Settings, findings: &mut Findings) -> EndpointOverrides 
         check_without_discovery(&endpoints, findings);
     }
     endpoints
+}
+
+/// Endpoints given by hand are the operator's own choice (a provider's Service inside the cluster), and said.
+fn name_unencrypted(issuer: &str, endpoints: &EndpointOverrides, findings: &mut Findings) {
+    if !issuer.starts_with("https://") {
+        return;
+    }
+    let given = [
+        ("login_url", &endpoints.login_url),
+        ("redeem_url", &endpoints.redeem_url),
+        ("profile_url", &endpoints.profile_url),
+        ("oidc_jwks_url", &endpoints.jwks_url),
+    ];
+    for (name, url) in given {
+        if url.as_deref().is_some_and(|url| url.starts_with("http://")) {
+            let text = "is not https, though the issuer is: who reads or changes that traffic can log in as anyone";
+            findings.warning(name, text);
+        }
+    }
 }
 
 fn check_without_discovery(endpoints: &EndpointOverrides, findings: &mut Findings) {

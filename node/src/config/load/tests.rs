@@ -244,9 +244,47 @@ fn members_need_a_secret_that_cannot_be_guessed() {
     let placeholder = "--cookie-secret=0123456789abcdef0123456789abcdef";
     assert!(with(&[placeholder], &[], "").is_ok());
     assert!(bad(&[placeholder, "--peers=a.test", "--self=a.test"]).contains("placeholder"));
+    // 16 bytes with its newline, as oauth2-proxy counts.
+    let here = tempfile::tempdir().expect("a directory");
+    std::fs::write(here.path().join("key"), "q7sZ1nGd0kV4mXw\n").expect("written");
+    let short = format!("--cookie-secret-file={}", here.path().join("key").display());
+    let short = ["--cookie-secret=", &short];
+    assert!(with(&short, &[], "").is_ok());
+    let text = bad(&[&short[..], &["--peers=a.test", "--self=a.test"]].concat());
+    assert!(text.contains("`cookie_secret`: has fewer than 16 bytes when decoded"), "{text}");
     let previous = "--cookie-secret-previous=aaaaaaaaaaaaaaaa";
     let text = bad(&[previous, "--peers=a.test", "--self=a.test"]);
     assert!(text.contains("`cookie_secret_previous`") && !text.contains("aaaa"), "{text}");
+}
+
+#[test]
+fn key_guess_members_are_warned_of_secrets_that_look_typed() {
+    let warnings = |flags: &[&str]| -> Vec<String> {
+        let notices = good(flags).notices;
+        let warnings = notices.iter().filter(|notice| notice.level == NoticeLevel::Warning);
+        let secrets = warnings.filter(|notice| notice.option.starts_with("cookie_secret"));
+        secrets.map(|notice| format!("{} {}", notice.option, notice.text)).collect()
+    };
+    let member = ["--peers=a.test", "--self=a.test"];
+    assert_eq!(warnings(&member), [""; 0], "32 bytes of many kinds");
+    let typed = ["--cookie-secret=mysupersecretkey", "--cookie-secret-previous=companysecret742"];
+    assert_eq!(warnings(&typed), [""; 0], "a replica on its own has no peer port");
+    let said = warnings(&[&typed[..], &member[..]].concat());
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(said[0].starts_with("cookie_secret has 16 bytes") && said[1].contains("few different"), "{said:?}");
+    assert!(said[2].starts_with("cookie_secret_previous has 16 bytes"), "{said:?}");
+    assert!(!said.concat().contains("mysuper") && !said.concat().contains("company"), "{said:?}");
+}
+
+#[test]
+fn admin_hosts_are_names_without_ports() {
+    for odd in ["ops.example.com:4182", "*", "http://ops"] {
+        assert!(bad(&[&format!("--admin-hosts={odd}")]).contains("`admin_hosts`"), "{odd}");
+    }
+    let config = good(&["--admin-hosts=ops.example.com", "--admin-address=10.0.0.1:4182"]);
+    for host in ["ops.example.com", "10.0.0.1:4182", "localhost:4182"] {
+        assert_eq!(config.admin_hosts.check([host.as_bytes()], false), Ok(()), "{host}");
+    }
 }
 
 #[test]

@@ -14,6 +14,10 @@ pub(super) const ROWS: &[Opt] = &[
         .help("Directory of the replicated store; a cluster of one that cannot write there takes a temporary one"),
     Opt::conclave("admin_address", "admin-address", Text, "127.0.0.1:4182")
         .help("host:port or unix://path of the listener for operators and metrics; \"-\" or empty = off"),
+    Opt::conclave("admin_hosts", "admin-hosts", List, "[]").help(
+        "Further names under which operators reach the admin listener, without a port: commands, /status and /state-hash \
+         want a Host that is loopback, the admin address or one of these",
+    ),
     Opt::conclave("auth_address", "auth-address", Text, "").help(
         "[http:// or https://]host:port or unix://path of a listener for gateways that answers the auth endpoint alone; \
          with TLS where the service has a certificate, unless it says http://. Only there do answers carry the \

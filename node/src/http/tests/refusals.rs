@@ -337,17 +337,67 @@ async fn a_lost_cookie_secret_has_a_way_out() {
     bench.stop().await;
 }
 
-/// A post without the header that commands carry.
-async fn posted_by_a_page(admin: std::net::SocketAddr) -> String {
+/// DNS rebinding: a page whose name points here by now may send any header, but not another `Host`.
+#[actix_web::test]
+async fn operators_host_decides_who_may_command_and_read() {
+    let bench = Bench::start(&["--admin-hosts=ops.example.com"]).await;
+    bench.until_ready().await;
+    let admin = bench.node.admin_address.expect("an admin listener");
+    let port = admin.port();
+    let ask = |start: &'static str, head: String| async move {
+        let request = format!("{start} HTTP/1.0\r\n{head}Content-Length: 0\r\n\r\n");
+        let answer = raw(admin, request).await;
+        answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok()).expect("a status")
+    };
+    let meant = "x-conclave-command: 1\r\n";
+    let commands = ["POST /hand-over", "POST /rekey"];
+    let reads = ["GET /status", "GET /state-hash"];
+    let foreign = [
+        format!("Host: evil.example:{port}\r\n"),
+        format!("Host: evil.example:{port}\r\nOrigin: http://evil.example:{port}\r\n"),
+        format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}\r\n"),
+        "Host: localhost\r\nOrigin: null\r\n".to_owned(),
+        "Host: localhost\r\nHost: evil.example\r\n".to_owned(),
+        String::new(),
+    ];
+    for head in &foreign {
+        for start in commands.into_iter().chain(reads) {
+            // Two of them are no request at all for the library.
+            assert!(matches!(ask(start, format!("{head}{meant}")).await, 400 | 403), "{start} {head:?}");
+        }
+        if !head.contains("localhost\r\nHost") {
+            for probe in ["GET /metrics", "GET /live", "GET /ready"] {
+                assert_eq!(ask(probe, head.clone()).await, 200, "{probe} {head:?}");
+            }
+        }
+    }
+    for host in [format!("localhost:{port}"), admin.to_string(), "[::1]:14182".to_owned(), "ops.example.com".to_owned()]
+    {
+        let head = format!("Host: {host}\r\n");
+        // 409: there is no other replica to lead.
+        assert_eq!(ask("POST /hand-over", format!("{head}{meant}")).await, 409, "{host}");
+        assert_eq!(ask("POST /hand-over", head.clone()).await, 403, "{host}, without the header of commands");
+        for start in reads {
+            assert_eq!(ask(start, head.clone()).await, 200, "{start} {host}");
+        }
+    }
+    bench.stop().await;
+}
+
+async fn raw(address: std::net::SocketAddr, request: String) -> String {
     let asked = actix_web::web::block(move || {
         use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(admin)?;
-        stream
-            .write_all(b"POST /rekey HTTP/1.0\r\nHost: x\r\nOrigin: http://evil.test\r\nContent-Length: 0\r\n\r\n")?;
+        let mut stream = std::net::TcpStream::connect(address)?;
+        stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).map(|_| answer)
     });
     asked.await.expect("ran").expect("answered")
+}
+
+/// A post without the header that commands carry.
+async fn posted_by_a_page(admin: std::net::SocketAddr) -> String {
+    raw(admin, "POST /rekey HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n".to_owned()).await
 }
 
 /// Promise P6.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::super::metadata::{InvalidMetadata, Metadata};
 use super::super::{DiscoveryError, ExchangeError, InvalidIdToken, Provider, ProviderError, refresh_delay};
-use super::fake::{Fake, ManualClock, REDIRECT, Scripted, attempt};
+use super::fake::{Fake, ManualClock, REDIRECT, Scripted, attempt, config};
 use super::keys::{TestKey, key_set};
 
 const METADATA: &str = "/.well-known/openid-configuration";
@@ -86,6 +87,55 @@ async fn the_issuer_must_be_exactly_the_configured_one() {
         config.verification.skip_issuer = true;
     });
     relaxed.refresh_metadata().await.expect("not compared");
+}
+
+const ENDPOINTS: [&str; 5] =
+    ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"];
+
+fn document(issuer: &str, endpoint: impl Fn(&str) -> String) -> Vec<u8> {
+    let mut document = json!({ "issuer": issuer });
+    for field in ENDPOINTS {
+        document[field] = json!(endpoint(field));
+    }
+    document.to_string().into_bytes()
+}
+
+#[test]
+fn https_issuer_names_https_endpoints_only() {
+    let issuer = "https://id.test";
+    let secure = |field: &str| format!("{issuer}/{field}");
+    let parse = |issuer: &str, json: &[u8]| Metadata::parse(json, &config(issuer));
+    assert!(parse(issuer, &document(issuer, secure)).is_ok());
+    for plain in ENDPOINTS {
+        let json =
+            document(issuer, |field| if field == plain { format!("HTTP://id.test/{field}") } else { secure(field) });
+        let error = parse(issuer, &json).expect_err("in the clear");
+        let found = format!("HTTP://id.test/{plain}");
+        assert_eq!(error, InvalidMetadata::Unencrypted { field: plain, found });
+        assert!(error.to_string().contains(plain) && error.to_string().contains("https"), "{error}");
+    }
+    let mut lenient = config(issuer);
+    lenient.verification.skip_issuer = true;
+    let json = document("http://other.test", |field| format!("http://other.test/{field}"));
+    assert!(
+        Metadata::parse(&json, &lenient).is_err(),
+        "the configured issuer counts, whatever the document calls itself"
+    );
+}
+
+#[test]
+fn https_issuer_rule_leaves_loopback_and_the_operators_own_endpoints() {
+    let local = "http://127.0.0.1:5556";
+    assert!(Metadata::parse(&document(local, |field| format!("{local}/{field}")), &config(local)).is_ok());
+    assert!(Metadata::parse(&document(local, |field| format!("https://id.test/{field}")), &config(local)).is_ok());
+    let issuer = "https://id.test";
+    let mut inside = config(issuer);
+    inside.endpoints.profile_url = Some("http://keycloak.auth.svc/userinfo".to_owned());
+    let mut json: serde_json::Value =
+        serde_json::from_slice(&document(issuer, |field| format!("{issuer}/{field}"))).expect("JSON");
+    json["userinfo_endpoint"].take();
+    let metadata = Metadata::parse(json.to_string().as_bytes(), &inside).expect("the operator chose it");
+    assert_eq!(metadata.userinfo.map(String::from).as_deref(), Some("http://keycloak.auth.svc/userinfo"));
 }
 
 #[tokio::test]

@@ -37,10 +37,10 @@ fn payload_bytes_are_fixed() {
          eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee 010600000000000000 0700000000000000
          0800000000000000",
     );
-    let keys = vec![KeyId::from_bytes([7; 4])];
+    let keys = Some(vec![KeyId::from_bytes([7; 4])]);
     assert_golden(
         &Ping { clock: Timestamp::from_millis(1), answers: true, keys, room: DiskRoom::NearlyFull },
-        "01 0100000000000000 01 0100000000000000 07070707 02000000",
+        "01 0100000000000000 01 01 0100000000000000 07070707 02000000",
     );
     assert_golden(
         &forward(),
