@@ -13,6 +13,7 @@ mod url;
 
 use std::net::IpAddr;
 
+pub use client::visitor;
 pub use closed::{CLOSED_FOR, ClosedSources, MAX_CLOSED};
 pub use doubt::{Doubt, GatewayNotice};
 pub use gateway::{Gateway, UnknownGateway};
