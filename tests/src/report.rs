@@ -167,7 +167,8 @@ pub fn renewed(earlier: Vec<Row>, fresh: Vec<Row>) -> Vec<Row> {
 
 /// The rows as a Markdown table.
 pub fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| Scenario | Verdict | Ran | Full count | Held | Seconds | Seed | Commit | Figures |\n");
+    let mut text =
+        String::from("| Scenario | Verdict | Ran | Full count | Held | Seconds | Seed | Commit | Figures |\n");
     text.push_str("|---|---|---|---|---|---|---|---|---|\n");
     for row in rows {
         let figures: Vec<String> = row.figures.iter().map(|(name, value)| format!("{name}: {value}")).collect();

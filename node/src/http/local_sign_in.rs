@@ -56,7 +56,7 @@ pub async fn attempt(
     let asker = Asker::of(request, service, Endpoint::Browser);
     let password = parameters.first("password").unwrap_or("").as_bytes().to_vec();
     let credentials = BasicCredentials { user: user.to_owned(), password: Zeroizing::new(password) };
-    if !local.admits(credentials, service.runtime()).await? {
+    if !local.admits(credentials, visit.original.client, service.runtime()).await? {
         audit::password_refused(&asker);
         return Ok(Attempt::Wrong);
     }

@@ -2,6 +2,7 @@
 //! whoever the code names.
 
 mod advisories;
+mod before_us;
 mod credentials;
 mod gateway_kinds;
 mod gateways;
