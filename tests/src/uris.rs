@@ -28,7 +28,7 @@ const CLEAN_PATHS: [(&str, &str); 27] = [
     ("/%6fpen/%61", "/open/a"),
     ("/open/%41%5a%7e", "/open/AZ~"),
     ("/open/%22%3C%3E%5E%60%7B%7C%7D", "/open/\"<>^`{|}"),
-    ("/open/http:%2f", "/open/http:/"),
+    ("/open/http:%2fa", "/open/http:/a"),
     ("/open/0123456789abcdef-_.", "/open/0123456789abcdef-_."),
     ("/openly/index.html5", "/openly/index.html5"),
 ];

@@ -135,8 +135,8 @@ async fn held(
 ) -> Result<(), Failure> {
     let rate = logins as f64 / took.as_secs_f64();
     scenario.figure("logins of the account", format!("{logins}, {rate:.0}/s"));
-    scenario.figure("logins of others meanwhile, none refused", other_logins);
-    scenario.figure("looks at three replicas, all ready", seen.looks);
+    scenario.held("logins of others meanwhile, none refused", other_logins);
+    scenario.held("looks at three replicas, all ready", seen.looks);
     let (half, end) = (seen.used[seen.used.len() / 2], *seen.used.last().ok_or("no look")?);
     let most = seen.used.iter().copied().max().unwrap_or_default();
     let mib = |bytes: u64| format!("{:.0} MiB", bytes as f64 / MIB as f64);
