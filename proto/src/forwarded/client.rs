@@ -1,6 +1,6 @@
-//! The client's address from the header in which the gateway reports it, and whom it counts for.
+//! The client's address from the header in which the gateway reports it.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::headers::{HeaderView, single};
 use super::trust::TrustedProxies;
@@ -38,16 +38,4 @@ pub(super) fn address(headers: &dyn HeaderView, name: &str, trusted: &TrustedPro
 fn read(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     address.ok().map(|address| address.to_canonical())
-}
-
-/// Whom an address counts for where visitors have shares. A home or a machine has a /64 of IPv6 addresses, which are one
-/// visitor.
-pub fn visitor(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
