@@ -215,7 +215,8 @@ fn header_blocks() -> Mutator {
         "x-original-url:http://app.test:80/open/x?y\nx-original-method:GET\nx-real-ip:192.0.2.7",
         "x-forwarded-uri:/open/x\nx-forwarded-host:app.test\nx-forwarded-proto:https\nx-forwarded-method:GET",
         "x-forwarded-for:192.0.2.7, 198.51.100.1:80, [2001:db8::1]:80, 127.0.0.1\nx-envoy-external-address:192.0.2.7",
-        "x-original-url:https://[::1]:8443/open/%2e%2e/secret\nx-forwarded-uri:/open/..;/x%23%3f",
+        "x-original-url:https://[::1]:8443/open/%2e%2e/secret\nx-original-method:GET\nx-real-ip:192.0.2.7",
+        "x-forwarded-uri:/open/..;/x%23%3f\nx-forwarded-host:[::1]:8443\nx-forwarded-proto:https\nx-forwarded-method:GET",
     ];
     let words = [
         "\n",
