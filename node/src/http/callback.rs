@@ -150,11 +150,13 @@ fn find_attempt(request: &HttpRequest, worker: &Worker, state: &str) -> Result<(
 
 /// An error that belongs to no login of this browser. Where it cannot be known whether one does, that is the problem.
 fn without_login(problem: Problem) -> Problem {
-    match problem {
-        Problem::NoLoginCookie { why } => Problem::RefusedWithoutLogin { why },
-        Problem::Incomplete(_) => Problem::RefusedWithoutLogin { why: "the answer names an error and no state" },
-        other => other,
+    if let Problem::NoLoginCookie { why } = problem {
+        return Problem::RefusedWithoutLogin { why };
     }
+    if let Problem::Incomplete(_) = problem {
+        return Problem::RefusedWithoutLogin { why: "the answer names an error and no state" };
+    }
+    problem
 }
 
 fn unusable(invalid: InvalidLogin) -> &'static str {
