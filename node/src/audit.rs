@@ -3,6 +3,7 @@
 
 use actix_web::HttpRequest;
 use conclave_proto::forwarded::{Doubt, Endpoint, original_request};
+use conclave_proto::logline::clipped;
 use conclave_proto::policy::DenyReason;
 use conclave_proto::session::Identity;
 use tracing::{debug, info, warn};
@@ -28,7 +29,8 @@ const SUCCESS: &str = "AuthSuccess";
 const FAILURE: &str = "AuthFailure";
 const ERROR: &str = "AuthError";
 
-/// Who asked for what, as far as the gateway's headers are to be believed.
+/// Who asked for what, as far as the gateway's headers are to be believed. Texts from outside are cut at
+/// [`MAX_VALUE`](conclave_proto::logline::MAX_VALUE) bytes.
 #[derive(Clone, Debug)]
 pub struct Asker {
     /// Address of the client; `-` if unknown.
@@ -67,14 +69,19 @@ impl Asker {
         }
         Self {
             client,
-            host: original.host.unwrap_or("-").to_owned(),
-            path: original.uri.map_or("-", path_of).to_owned(),
+            host: clipped(original.host.unwrap_or("-")).into_owned(),
+            path: clipped(original.uri.map_or("-", path_of)).into_owned(),
             request_id: request_id::of(request, service).into_owned(),
-            method: request.method().as_str().to_owned(),
+            method: clipped(request.method().as_str()).into_owned(),
             protocol: request_log::protocol(request),
-            user_agent: request_log::user_agent(request).to_owned(),
+            user_agent: clipped(request_log::user_agent(request)).into_owned(),
         }
     }
+}
+
+/// A reason, which may quote what somebody sent.
+fn said(reason: &impl ToString) -> String {
+    clipped(&reason.to_string()).into_owned()
 }
 
 fn path_of(uri: &str) -> &str {
@@ -101,7 +108,7 @@ pub fn check_denied(asker: &Asker, why: NoSession) {
 
 /// An `Authorization` header names nobody.
 pub fn token_refused(asker: &Asker, why: &BearerError) {
-    say!(info, asker, FAILURE, reason = %why, "token not accepted");
+    say!(info, asker, FAILURE, reason = said(why), "token not accepted");
 }
 
 /// A local user's password was wrong, or nobody has that name.
@@ -112,7 +119,8 @@ pub fn password_refused(asker: &Asker) {
 /// A check answered 403.
 pub fn check_forbidden(asker: &Asker, who: Option<&Identity>, reason: &DenyReason) {
     let (user, email) = who.map_or(("-", "-"), |who| (&*who.user, &*who.email));
-    say!(info, asker, FAILURE, user, email, %reason, "check refused: forbidden");
+    let (user, email, reason) = (&*clipped(user), &*clipped(email), said(reason));
+    say!(info, asker, FAILURE, user, email, reason, "check refused: forbidden");
 }
 
 /// A check answered 503.
@@ -132,7 +140,7 @@ pub fn login_started(asker: &Asker) {
 
 /// A login succeeded and is committed.
 pub fn logged_in(asker: &Asker, who: &Identity, provider: &str) {
-    let (user, email, groups) = (&who.user, &who.email, who.groups.len());
+    let (user, email, groups) = (&*clipped(&who.user), &*clipped(&who.email), who.groups.len());
     say!(info, asker, SUCCESS, user, email, groups, provider, "logged in");
 }
 
@@ -151,7 +159,7 @@ pub fn values_left_out(asker: &Asker, left_out: &LeftOut) {
 
 /// A login, sign-in page or sign-out ended on an error page.
 pub fn failed(asker: &Asker, what: &'static str, problem: &Problem) {
-    let reason = problem.reason();
+    let reason = said(&problem.reason());
     if problem.is_ours() {
         say!(warn, asker, ERROR, reason, "{what} failed");
     } else {

@@ -60,6 +60,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 pub mod userinfo;
+pub mod whole_request;
 
 use backend_logout::BackendLogout;
 use chain::Bearer;
@@ -400,15 +401,34 @@ pub fn app(
                 extract::part_at_semicolons(request.head_mut());
             }
             let seen = observe::begin(&request, &observing);
+            let rest = whole_request::limit(&mut request);
             let answer = inner.call(request);
             let service = Arc::clone(&observing);
             async move {
                 let response = answer.await?;
                 observe::answered(seen, &response, &service);
-                Ok(response)
+                Ok(whole_request::answered(rest, response))
             }
         })
         .configure(|config| configure(config, service, serves))
+}
+
+/// An application for operators: its paths, and the deadline that every request has.
+pub fn operators_app(
+    lay: impl FnOnce(&mut ServiceConfig),
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+> {
+    App::new()
+        .wrap_fn(|mut request, inner| {
+            let rest = whole_request::limit(&mut request);
+            let answer = inner.call(request);
+            async move {
+                let response = answer.await?;
+                Ok(whole_request::answered(rest, response))
+            }
+        })
+        .configure(lay)
 }
 
 /// Lays the check first, before `force_https`: it is answered whatever it came by, or every site would break.

@@ -1,5 +1,6 @@
 //! Local users at run time: their passwords are checked beside the threads that serve, a few at a time.
 
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -10,10 +11,14 @@ use conclave_proto::id::ProviderId;
 use conclave_proto::session::{Identity, SessionBody};
 use thiserror::Error;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::config::LocalConfig;
+
+mod turns;
+
+use turns::Turns;
 
 /// Issuer of their sessions. It is no URL, so no provider can have it.
 pub const LOCAL_ISSUER: &str = "htpasswd";
@@ -22,7 +27,8 @@ pub const LOCAL_ISSUER: &str = "htpasswd";
 pub static LOCAL_PROVIDER: LazyLock<ProviderId> =
     LazyLock::new(|| ProviderId::parse(LOCAL_ISSUER).expect("few letters are a name"));
 
-/// Most checks that wait for their turn: beyond it, who asks is told at once that it cannot be known.
+/// Most checks that wait for their turn, of all clients together: beyond it the answer is 503 at once. A client has its
+/// share of them.
 const MOST_WAITING: usize = 64;
 
 /// Longest wait for a turn: a gateway waits with it.
@@ -40,8 +46,7 @@ pub struct TooBusy;
 pub struct LocalDoor {
     config: LocalConfig,
     users: watch::Sender<Arc<LocalUsers>>,
-    waiting: Arc<Semaphore>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 impl LocalDoor {
@@ -49,12 +54,7 @@ impl LocalDoor {
     pub fn new(config: LocalConfig) -> Self {
         // Half of the cores go on serving, whatever is asked.
         let turns = available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-        Self {
-            users: watch::Sender::new(Arc::clone(&config.users)),
-            waiting: Arc::new(Semaphore::new(turns + MOST_WAITING)),
-            turns: Arc::new(Semaphore::new(turns)),
-            config,
-        }
+        Self { users: watch::Sender::new(Arc::clone(&config.users)), turns: Turns::new(turns, MOST_WAITING), config }
     }
 
     /// Its settings.
@@ -72,15 +72,21 @@ impl LocalDoor {
         self.users.subscribe()
     }
 
-    /// The line that lets the user with these credentials in, if one does. bcrypt runs on `runtime`'s blocking threads.
-    pub async fn admits(&self, credentials: BasicCredentials, runtime: &Handle) -> Result<Option<LineDigest>, TooBusy> {
+    /// The line that lets the user with these credentials in, if one does; the client that brings them has a share of the
+    /// queue. bcrypt runs on `runtime`'s blocking threads.
+    pub async fn admits(
+        &self,
+        credentials: BasicCredentials,
+        client: Option<IpAddr>,
+        runtime: &Handle,
+    ) -> Result<Option<LineDigest>, TooBusy> {
         let users = Arc::clone(&self.users.borrow());
         let trial = users.trial(&credentials.user);
         if !users.is_costly() {
             return Ok(try_password(&trial, &credentials.password));
         }
-        let _place = self.waiting.try_acquire().map_err(|_| TooBusy)?;
-        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let place = self.turns.take_place(client).ok_or(TooBusy)?;
+        let turn = timeout(PATIENCE, place).await;
         let Ok(Ok(turn)) = turn else { return Err(TooBusy) };
         // The turn goes along: it lasts as long as the work, even if the client hangs up.
         let work = runtime.spawn_blocking(move || {
@@ -159,22 +165,24 @@ mod tests {
         for (user, password, admitted) in
             [("bob", "pw", true), ("sha", "pw", true), ("bob", "PW", false), ("bob", "", false), ("eve", "pw", false)]
         {
-            let line = door.admits(credentials(user, password), &Handle::current()).await;
+            let line = door.admits(credentials(user, password), None, &Handle::current()).await;
             assert_eq!(line.map(|line| line.is_some()), Ok(admitted), "{user}");
         }
         let long = "x".repeat(100);
-        assert_eq!(door.admits(credentials("bob", &long), &Handle::current()).await, Ok(None));
+        assert_eq!(door.admits(credentials("bob", &long), None, &Handle::current()).await, Ok(None));
     }
 
     #[tokio::test]
     async fn cve_2025_24806_the_queue_is_one_for_all_names() {
         let door = door(&format!("bob:{BCRYPT_PW}\n"));
-        let all = u32::try_from(door.waiting.available_permits()).expect("few");
-        let taken = door.waiting.acquire_many(all).await.expect("open");
+        let client = Some(IpAddr::from([192, 0, 2, 1]));
+        let taken: Vec<_> = std::iter::from_fn(|| door.turns.take_place(client)).collect();
+        assert!(taken.len() >= MOST_WAITING);
         for name in ["bob", "BOB", "bob@example.test", " bob", "eve"] {
-            assert_eq!(door.admits(credentials(name, "pw"), &Handle::current()).await, Err(TooBusy), "{name}");
+            let asked = door.admits(credentials(name, "pw"), client, &Handle::current()).await;
+            assert_eq!(asked, Err(TooBusy), "{name}");
         }
         drop(taken);
-        assert!(matches!(door.admits(credentials("bob", "pw"), &Handle::current()).await, Ok(Some(_))));
+        assert!(matches!(door.admits(credentials("bob", "pw"), client, &Handle::current()).await, Ok(Some(_))));
     }
 }

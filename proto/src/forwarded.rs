@@ -10,6 +10,7 @@ mod secure;
 mod target;
 mod trust;
 mod url;
+mod visitor;
 
 use std::net::IpAddr;
 
@@ -21,6 +22,7 @@ pub use secure::secure_url;
 pub use target::default_targets;
 pub use trust::{Cidr, InvalidCidr, IpSet, TrustedProxies};
 pub use url::{SplitUrl, split_url};
+pub use visitor::visitor;
 
 use gateway::{HeaderSet, UrlHeaders};
 use headers::{Single, single};

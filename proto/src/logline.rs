@@ -11,7 +11,7 @@ mod redact;
 #[cfg(test)]
 mod tests;
 
-pub use escape::{escape, quote};
+pub use escape::{MAX_VALUE, clipped, escape, push_quoted, push_word, quote};
 pub use redact::redacted;
 
 /// What a line can tell, by oauth2-proxy's names.

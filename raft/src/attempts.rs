@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use conclave_proto::forwarded::visitor;
 use conclave_proto::id::AttemptId;
 use conclave_proto::wire::AttemptOutcome;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::claims::{MAX_CLAIMS_PER_VISITOR, visitor};
+use crate::claims::MAX_CLAIMS_PER_VISITOR;
 use crate::error::ClaimError;
 use crate::lanes::{Lane, Slots};
 

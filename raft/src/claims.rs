@@ -6,8 +6,9 @@
 //! change of leader forgets it all.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
+use conclave_proto::forwarded::visitor;
 use conclave_proto::id::{AttemptId, NodeId};
 use conclave_proto::login::LONGEST_LOGIN;
 use conclave_proto::time::{Boottime, Ttl};
@@ -78,17 +79,6 @@ enum Phase {
         token: [u8; 16],
     },
     Refused(LoginRefusal),
-}
-
-/// Whom an address counts for. A home or a machine has a /64 of IPv6 addresses, which are one visitor.
-pub(crate) fn visitor(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
 }
 
 impl Claims {

@@ -1,4 +1,4 @@
-//! No secret stands in a log, and neither logs' places nor disks tell who was there.
+//! No secret stands in a log or in metrics, and neither metrics nor disks tell who was there.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,6 +46,11 @@ async fn s_21_hygiene() -> Result<(), Failure> {
     for token in world.provider()?.ledger().await?.tokens {
         secrets.add("token", token.as_bytes());
     }
+    let mut metric_lines = 0;
+    for replica in &world.cluster.replicas {
+        metric_lines += clean_metrics(&replica.admin_text("/metrics").await?, &secrets, &names)?;
+    }
+    assert!(metric_lines > 100, "metrics that say nothing show nothing");
     // Everything that is held in memory until a stop has to show itself on the disk as well.
     for replica in &mut world.cluster.replicas {
         replica.process()?.terminate(std::time::Duration::from_secs(30)).await?;
@@ -64,6 +69,7 @@ async fn s_21_hygiene() -> Result<(), Failure> {
     }
     assert!(log_lines > scenario.count(), "a log that says nothing shows nothing");
     scenario.held("secrets looked for", secrets.len());
+    scenario.held("lines of metrics without a secret or a person", metric_lines);
     scenario.figure("log lines", log_lines);
     scenario.figure("bytes on disks", disk_bytes);
     scenario.passed();
@@ -98,12 +104,30 @@ async fn misuse(world: &World, person: &mut Person, login: &Login, turn: usize) 
     let mut bent = callback.clone();
     bent.query_pairs_mut().append_pair("state", "again");
     person.robot.get(&bent).await?;
+    // A line is cut, and names can be written in many ways: what is secret goes before either.
+    let query = callback.query().ok_or("a callback has a query")?;
+    for written in [query.to_owned(), query.replace("code=", "%2563od%65="), query.replace("code=", "C%4fDE=")] {
+        for padding in [150, 200, 230] {
+            let mut long = callback.clone();
+            long.set_query(Some(&format!("x={}&{written}", "x".repeat(padding))));
+            person.robot.get(&long).await?;
+        }
+    }
     person.robot.get(&world.place.url("/oauth2/auth?allowed_groups=nobody")).await?;
     person.robot.get(&world.place.url("/oauth2/userinfo")).await?;
     if turn.is_multiple_of(2) {
         person.sign_out(replica).await?;
     }
     Ok(())
+}
+
+/// Checks what a replica's metrics say, and returns the number of lines.
+fn clean_metrics(text: &str, secrets: &Canaries, names: &Canaries) -> Result<usize, Failure> {
+    for canaries in [secrets, names] {
+        let found = canaries.found_in(text.as_bytes())?;
+        assert!(found.is_empty(), "metrics hold {:?}", found.first());
+    }
+    Ok(text.lines().count())
 }
 
 /// Checks a log and returns its number of lines.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};
 use conclave_raft::PeerService;
 use listenfd::ListenFd;
@@ -17,10 +18,11 @@ use thiserror::Error;
 
 use super::certificates::{Certificate, Certificates, InvalidCertificate};
 use crate::config::ListenAddress;
+use crate::http::whole_request::HEAD_WITHIN;
 use crate::http::{self, Listener, Serves, Service, admin, peer as peer_endpoint};
 
-/// A request head has to arrive within this time: a client that trickles holds a connection for nothing.
-const SLOW_REQUEST: Duration = Duration::from_secs(15);
+/// A peer's request head has to arrive within this time: links between sites may be slow.
+const PEER_HEAD_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long an idle connection is kept: longer than nginx's 60 s, so that nginx closes first and
 /// never sends into a connection that is about to go.
@@ -29,8 +31,24 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections per worker: each costs about 20 KiB while open.
 const MAX_CONNECTIONS: usize = 16 * 1024;
 
-/// Operators are few.
-const MAX_OPERATOR_CONNECTIONS: usize = 64;
+/// What a listener for operators takes.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// A request head has to arrive within this time, and a TLS handshake.
+    head: Duration,
+    /// How long an idle connection is kept after an answer.
+    idle: KeepAlive,
+    /// Connections at once.
+    connections: usize,
+}
+
+/// Operators are few, and on loopback unless configured otherwise.
+const ADMIN: Patience =
+    Patience { head: HEAD_WITHIN, idle: KeepAlive::Timeout(Duration::from_secs(5)), connections: 64 };
+
+/// Any pod may reach it: connections that ask nothing may be many, and are short, so that a scrape finds room. None is
+/// kept after its answer: scrapes are far apart, and the library sets no deadline for a second request's head.
+const METRICS: Patience = Patience { head: Duration::from_secs(1), idle: KeepAlive::Disabled, connections: 1024 };
 
 /// Connections per worker of the peer listener: each question of a peer has one of its own.
 const MAX_PEER_CONNECTIONS: usize = 768;
@@ -112,7 +130,7 @@ fn serve(
     let service = Arc::clone(service);
     let server = HttpServer::new(move || http::app(&service, serves))
         .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(SLOW_REQUEST)
+        .client_request_timeout(HEAD_WITHIN)
         .max_connections(MAX_CONNECTIONS)
         .shutdown_timeout(FINISH_WITHIN_SECONDS)
         .tcp_nodelay(true)
@@ -136,7 +154,7 @@ pub fn admin(
     servers: &mut Vec<ServerHandle>,
 ) -> Result<Option<SocketAddr>, ListenError> {
     let service = Arc::clone(service);
-    operators(address, "admin_address", None, servers, move |config| admin::configure(config, &service))
+    operators(address, "admin_address", None, ADMIN, servers, move |config| admin::configure(config, &service))
 }
 
 /// The listeners for `/metrics` alone: plain, HTTPS, or both.
@@ -151,7 +169,8 @@ pub fn metrics(
     let secure = config.metrics_tls.as_ref().map(|tls| ("metrics_secure_address", &tls.address, certificate));
     for (option, address, certificate) in plain.into_iter().chain(secure) {
         let service = Arc::clone(service);
-        operators(address, option, certificate, servers, move |config| admin::configure_metrics(config, &service))?;
+        let lay = move |config: &mut web::ServiceConfig| admin::configure_metrics(config, &service);
+        operators(address, option, certificate, METRICS, servers, lay)?;
     }
     Ok(())
 }
@@ -160,14 +179,17 @@ fn operators(
     address: &ListenAddress,
     option: &'static str,
     certificate: Option<&Arc<Certificate>>,
+    patience: Patience,
     servers: &mut Vec<ServerHandle>,
     lay: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
 ) -> Result<Option<SocketAddr>, ListenError> {
     let failed = |source| ListenError::Bind { address: address.to_string(), option, source };
-    let server = HttpServer::new(move || App::new().configure(lay.clone()))
+    let server = HttpServer::new(move || http::operators_app(lay.clone()))
         .workers(1)
-        .client_request_timeout(SLOW_REQUEST)
-        .max_connections(MAX_OPERATOR_CONNECTIONS)
+        .keep_alive(patience.idle)
+        .client_request_timeout(patience.head)
+        .tls_handshake_timeout(patience.head)
+        .max_connections(patience.connections)
         .shutdown_timeout(1)
         .disable_signals();
     let (server, local) = match (bind(address, option)?, certificate) {
@@ -196,7 +218,7 @@ pub fn peer(
             .workers(PEER_WORKERS)
             .on_connect(peer_endpoint::note_certificate)
             .keep_alive(KEEP_ALIVE)
-            .client_request_timeout(SLOW_REQUEST)
+            .client_request_timeout(PEER_HEAD_WITHIN)
             .max_connections(MAX_PEER_CONNECTIONS)
             .tcp_nodelay(true)
             .disable_signals()

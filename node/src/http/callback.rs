@@ -63,10 +63,9 @@ async fn complete(
         None => Err(Problem::Incomplete("state")),
     };
     if let Some(code) = answer.error {
-        if found.is_ok() {
-            service.provider.check_iss(answer.iss).map_err(|_| Problem::Issuer)?;
-        }
-        let description = answer.description.filter(|_| found.is_ok()).map(shorten);
+        found.map_err(without_login)?;
+        service.provider.check_iss(answer.iss).map_err(|_| Problem::Issuer)?;
+        let description = answer.description.map(shorten);
         return Err(Problem::RefusedByProvider { code: shorten(code), description }.into());
     }
     let (name, attempt) = found?;
@@ -147,6 +146,17 @@ fn find_attempt(request: &HttpRequest, worker: &Worker, state: &str) -> Result<(
         }
     }
     Err(Problem::NoLoginCookie { why })
+}
+
+/// An error that belongs to no login of this browser. Where it cannot be known whether one does, that is the problem.
+fn without_login(problem: Problem) -> Problem {
+    if let Problem::NoLoginCookie { why } = problem {
+        return Problem::RefusedWithoutLogin { why };
+    }
+    if let Problem::Incomplete(_) = problem {
+        return Problem::RefusedWithoutLogin { why: "the answer names an error and no state" };
+    }
+    problem
 }
 
 fn unusable(invalid: InvalidLogin) -> &'static str {

@@ -1,19 +1,20 @@
 //! From a request to who stands behind it: the one place that knows all kinds of credentials. A
 //! bearer token comes first, then a local user's password, then the session cookie.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use conclave_proto::authorization::{Authorization, BasicCredentials};
-use conclave_proto::forwarded::Endpoint;
+use conclave_proto::forwarded::{Endpoint, original_request};
 use conclave_proto::policy::Voucher;
 use conclave_proto::session::SessionBody;
 use futures::future::LocalBoxFuture;
 use tokio::time::timeout;
 
 use super::Worker;
-use super::extract::cookie_line;
+use super::extract::{Headers, cookie_line, endpoint, own, peer};
 use super::lookup::{self, CannotKnow, Seen, Standing};
 use crate::audit::{self, Asker};
 use crate::inject::answer_headers;
@@ -78,7 +79,7 @@ async fn by_header(request: &HttpRequest, worker: &Worker, authorization: Author
         }
     }
     if let Authorization::Basic(credentials) = authorization
-        && let Some(standing) = by_password(worker, credentials).await
+        && let Some(standing) = by_password(request, worker, credentials).await
     {
         return standing;
     }
@@ -139,17 +140,24 @@ fn token_body(claims: TokenClaims, token: &str) -> SessionBody {
 }
 
 /// None where the credentials are not those of a local user.
-async fn by_password(worker: &Worker, credentials: BasicCredentials) -> Option<Standing> {
+async fn by_password(request: &HttpRequest, worker: &Worker, credentials: BasicCredentials) -> Option<Standing> {
     let service = &worker.service;
     let local = service.local.as_ref()?;
     let user = credentials.user.clone();
-    match local.admits(credentials, service.runtime()).await {
+    match local.admits(credentials, client(request, worker), service.runtime()).await {
         Ok(Some(line)) => {
             Some(for_one_request(worker, Voucher::LocalFile(line), local.session_body(&user, line, true)))
         }
         Ok(None) => None,
         Err(_) => Some(Standing::Unknown(CannotKnow::TooBusy)),
     }
+}
+
+/// Whom the check of a password counts for. A check that a gateway asks for says so in the gateway's headers.
+fn client(request: &HttpRequest, worker: &Worker) -> Option<IpAddr> {
+    let headers = Headers(request.headers());
+    let endpoint = endpoint(request, worker.service.site.prefix());
+    original_request(worker.service.gateway(), &peer(request), endpoint, own(request), &headers).request.client
 }
 
 /// A session that lives as long as the request, and is stored nowhere.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 use actix_web::dev::RequestHead;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::{Method, Uri};
 use actix_web::{HttpRequest, web};
@@ -15,6 +17,8 @@ use conclave_proto::forwarded::{
 use conclave_proto::redirect::{ReturnTo, Targets};
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
+
+use super::whole_request::{ARRIVES_WITHIN, HEAD_WITHIN};
 
 /// Largest request head taken: what nginx takes by default, four buffers of 8 KiB.
 pub const MAX_HEADER_BLOCK: usize = 32 * 1024;
@@ -40,6 +44,9 @@ pub enum InvalidInput {
     /// More than [`MAX_BODY`].
     #[error("the request's body is over {MAX_BODY} bytes")]
     BodyTooLarge,
+    /// The body was not there in time.
+    #[error("the request's body did not arrive within {} seconds", (ARRIVES_WITHIN - HEAD_WITHIN).as_secs())]
+    BodyTooSlow,
     /// The body broke off.
     #[error("the request's body could not be read")]
     Body,
@@ -57,10 +64,16 @@ impl InvalidInput {
         match self {
             Self::HeadersTooLarge => "headers",
             Self::UriTooLong => "uri",
-            Self::BodyTooLarge | Self::Body => "body",
+            Self::BodyTooLarge | Self::BodyTooSlow | Self::Body => "body",
             Self::Parameters | Self::Duplicate(_) => "parameters",
         }
     }
+}
+
+/// Which endpoint a path below the prefix or beside it is, where only the check is told from the rest.
+pub fn endpoint(request: &HttpRequest, prefix: &str) -> Endpoint {
+    let is_check = request.path().strip_prefix(prefix) == Some("/auth");
+    if is_check { Endpoint::Auth } else { Endpoint::Browser }
 }
 
 /// Whether head and URI keep the limits.
@@ -203,8 +216,7 @@ impl Parameters {
         check_limits(request)?;
         let mut all = Vec::new();
         if has_form(request) {
-            let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
-            let body = body.map_err(|_| InvalidInput::Body)?;
+            let body = whole_body(payload).await?;
             let text = std::str::from_utf8(&body).map_err(|_| InvalidInput::Parameters)?;
             parse_into(text, &mut all)?;
         }
@@ -218,8 +230,7 @@ impl Parameters {
         check_limits(request)?;
         let mut all = Vec::new();
         if has_form(request) {
-            let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
-            let body = body.map_err(|_| InvalidInput::Body)?;
+            let body = whole_body(payload).await?;
             parse_leniently_into(&as_text(&body), &mut all);
         }
         parse_leniently_into(request.query_string(), &mut all);
@@ -247,6 +258,14 @@ impl Parameters {
         }
         Ok(first.filter(|value| !value.is_empty()))
     }
+}
+
+async fn whole_body(payload: web::Payload) -> Result<web::Bytes, InvalidInput> {
+    let body = payload.to_bytes_limited(MAX_BODY).await.map_err(|_| InvalidInput::BodyTooLarge)?;
+    body.map_err(|error| match error.as_error::<PayloadError>() {
+        Some(PayloadError::Io(error)) if error.kind() == ErrorKind::TimedOut => InvalidInput::BodyTooSlow,
+        Some(_) | None => InvalidInput::Body,
+    })
 }
 
 fn has_form(request: &HttpRequest) -> bool {

@@ -57,7 +57,7 @@ pub async fn attempt(
     let asker = Asker::of(request, service, Endpoint::Browser);
     let password = parameters.first("password").unwrap_or("").as_bytes().to_vec();
     let credentials = BasicCredentials { user: user.to_owned(), password: Zeroizing::new(password) };
-    let Some(line) = local.admits(credentials, service.runtime()).await? else {
+    let Some(line) = local.admits(credentials, visit.original.client, service.runtime()).await? else {
         audit::password_refused(&asker);
         return Ok(Attempt::Wrong);
     };

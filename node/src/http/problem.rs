@@ -35,12 +35,19 @@ pub enum Problem {
         /// For the log.
         why: &'static str,
     },
+    /// The provider's answer names an error, but belongs to no login of this browser: whoever wrote the link wrote the
+    /// error, so that none of it is shown.
+    #[error("the answer names an error, but this browser has no login in progress that it belongs to")]
+    RefusedWithoutLogin {
+        /// For the log.
+        why: &'static str,
+    },
     /// The provider refused, in its words.
     #[error("the identity provider refused the login: {code}{}", described(.description))]
     RefusedByProvider {
         /// The `error` parameter.
         code: String,
-        /// `error_description`, where the answer belongs to a login of this browser.
+        /// `error_description`.
         description: Option<String>,
     },
     /// The answer names another issuer, or none where the provider always names one.
@@ -122,7 +129,7 @@ impl Problem {
                 "Login failed",
                 "Start again from the page that you wanted to see, not from a bookmark of the login.",
             ),
-            Self::NoLoginCookie { .. } => shown(
+            Self::NoLoginCookie { .. } | Self::RefusedWithoutLogin { .. } => shown(
                 StatusCode::FORBIDDEN,
                 "Login failed",
                 "Logins have to end in the browser that began them, within 15 minutes and with cookies allowed. \
@@ -167,7 +174,7 @@ impl Problem {
         match self {
             Self::Input(invalid) | Self::Unparsable(invalid) => Some(invalid.kind()),
             Self::Incomplete(what) => Some(*what),
-            Self::NoLoginCookie { .. } => Some("state"),
+            Self::NoLoginCookie { .. } | Self::RefusedWithoutLogin { .. } => Some("state"),
             Self::RefusedByProvider { .. }
             | Self::ForeignForm
             | Self::Issuer
@@ -206,6 +213,7 @@ impl Problem {
             | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
+            | Self::RefusedWithoutLogin { .. }
             | Self::RefusedByProvider { .. }
             | Self::Issuer
             | Self::Provider(_)
@@ -240,6 +248,7 @@ impl Problem {
             | Self::ForeignForm
             | Self::Incomplete(_)
             | Self::NoLoginCookie { .. }
+            | Self::RefusedWithoutLogin { .. }
             | Self::RefusedByProvider { .. }
             | Self::Issuer
             | Self::Provider(_)
@@ -252,7 +261,7 @@ impl Problem {
     /// The cause in full, for the log.
     pub fn reason(&self) -> String {
         match self {
-            Self::NoLoginCookie { why } => (*why).to_owned(),
+            Self::NoLoginCookie { why } | Self::RefusedWithoutLogin { why } => (*why).to_owned(),
             Self::Provider(error) => error.to_string(),
             Self::Exchange(error) => error.to_string(),
             Self::RefusedBefore(refusal) => format!("this attempt was refused before ({:?})", refusal.kind),
@@ -295,6 +304,7 @@ fn input_status(invalid: InvalidInput) -> StatusCode {
         InvalidInput::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         InvalidInput::UriTooLong => StatusCode::URI_TOO_LONG,
         InvalidInput::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        InvalidInput::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
         InvalidInput::Body | InvalidInput::Parameters | InvalidInput::Duplicate(_) => StatusCode::BAD_REQUEST,
     }
 }

@@ -9,14 +9,14 @@ use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::Version;
 use actix_web::http::header::{self, HeaderName};
-use conclave_proto::forwarded::{Endpoint, Gateway, OriginalRequest, original_request};
-use conclave_proto::logline::{Field, Template, Values, escape, quote, redacted};
+use conclave_proto::forwarded::{Gateway, OriginalRequest, original_request};
+use conclave_proto::logline::{Field, Template, Values, clipped, push_quoted, push_word, redacted};
 use conclave_proto::time::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tracing::Level;
 
-use super::extract::{Headers, own, peer};
+use super::extract::{Headers, endpoint, own, peer};
 use super::{Service, request_id};
 use crate::config::{Config, LogFormat};
 use crate::telemetry::{self, Lines, stamp};
@@ -88,8 +88,7 @@ impl RequestLog {
         let request = response.request();
         let headers = Headers(request.headers());
         let original = self.reads_original.then(|| {
-            let is_check = request.path().strip_prefix(service.site.prefix()) == Some("/auth");
-            let endpoint = if is_check { Endpoint::Auth } else { Endpoint::Browser };
+            let endpoint = endpoint(request, service.site.prefix());
             original_request(service.gateway(), &peer(request), endpoint, own(request), &headers).request
         });
         let told =
@@ -187,18 +186,19 @@ impl Told<'_> {
             Some(client) => drop(write!(client_text, "{client}")),
             None => client_text.push('-'),
         }
+        let (user, uri) = (self.user(), self.uri());
         let line = JsonLine {
             timestamp: stamp::json(self.now),
             level: "INFO",
             message: "request",
             client: &client_text,
             request_id: &request_id::of(self.request, self.service),
-            user: &self.user(),
-            host: self.host(),
-            method: self.request.method().as_str(),
-            uri: &self.uri(),
+            user: &clipped(&user),
+            host: &clipped(self.host()),
+            method: &clipped(self.request.method().as_str()),
+            uri: &clipped(&uri),
             protocol: protocol(self.request),
-            user_agent: user_agent(self.request),
+            user_agent: &clipped(user_agent(self.request)),
             status_code: self.response.status().as_u16(),
             size: self.size(),
             seconds: self.took.as_secs_f64(),
@@ -211,34 +211,23 @@ impl Told<'_> {
 
 impl Values for Told<'_> {
     fn append(&self, field: Field, out: &mut String) {
-        let _ = match field {
-            Field::Client => {
-                client(self.request, self.service, self.original.as_ref(), out);
-                Ok(())
-            }
-            Field::Host => out.write_str(&escape(self.host())),
-            Field::Protocol => out.write_str(protocol(self.request)),
-            Field::RequestDuration => write!(out, "{:.3}", self.took.as_secs_f64()),
-            Field::RequestId => out.write_str(&escape(&request_id::of(self.request, self.service))),
-            Field::RequestMethod => out.write_str(self.request.method().as_str()),
-            Field::RequestUri => {
-                quote(&self.uri(), out);
-                Ok(())
-            }
-            Field::ResponseSize => write!(out, "{}", self.size()),
-            Field::StatusCode => write!(out, "{}", self.response.status().as_u16()),
-            Field::Timestamp => {
-                stamp::line(self.now, self.local, out);
-                Ok(())
-            }
-            Field::Upstream => out.write_str("-"),
-            Field::UserAgent => {
-                quote(user_agent(self.request), out);
-                Ok(())
-            }
-            Field::Username => out.write_str(&escape(&self.user())),
+        match field {
+            Field::Client => client(self.request, self.service, self.original.as_ref(), out),
+            Field::Host => push_word(self.host(), out),
+            Field::Protocol => out.push_str(protocol(self.request)),
+            // A text takes whatever is written to it.
+            Field::RequestDuration => drop(write!(out, "{:.3}", self.took.as_secs_f64())),
+            Field::RequestId => push_word(&request_id::of(self.request, self.service), out),
+            Field::RequestMethod => push_word(self.request.method().as_str(), out),
+            Field::RequestUri => push_quoted(&self.uri(), out),
+            Field::ResponseSize => drop(write!(out, "{}", self.size())),
+            Field::StatusCode => drop(write!(out, "{}", self.response.status().as_u16())),
+            Field::Timestamp => stamp::line(self.now, self.local, out),
+            Field::Upstream => out.push('-'),
+            Field::UserAgent => push_quoted(user_agent(self.request), out),
+            Field::Username => push_word(&self.user(), out),
             // Of the other two kinds of lines.
-            Field::File | Field::Message | Field::Status => Ok(()),
-        };
+            Field::File | Field::Message | Field::Status => {}
+        }
     }
 }

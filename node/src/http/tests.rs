@@ -3,6 +3,7 @@
 
 mod advisories;
 mod as_it_is;
+mod before_us;
 mod credentials;
 mod gateway_kinds;
 mod gateways;

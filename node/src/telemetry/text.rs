@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Debug, Write};
 
-use conclave_proto::logline::{Field, Template, Values, escape, quote};
+use conclave_proto::logline::{Field, Template, Values, escape, push_quoted, push_word, quote};
 use conclave_proto::time::Clock;
 use tracing::field::Visit;
 use tracing::{Event, Level, Subscriber, field};
@@ -104,7 +104,7 @@ impl<'t> Told<'t> {
             self.further.push(' ');
             self.further.push_str(name);
             self.further.push('=');
-            if value.is_empty() || value.contains([' ', '"', '=']) {
+            if value.is_empty() || value.contains(|sign: char| sign.is_whitespace() || matches!(sign, '"' | '=')) {
                 quote(value, &mut self.further);
             } else {
                 self.further.push_str(&escape(value));
@@ -121,11 +121,6 @@ impl Visit for Told<'_> {
     fn record_debug(&mut self, field: &field::Field, value: &dyn Debug) {
         self.record(field.name(), &format!("{value:?}"));
     }
-}
-
-/// A value from outside, or `-` where there is none.
-fn or_dash(value: &str, out: &mut String) {
-    out.push_str(if value.is_empty() { "-" } else { value });
 }
 
 impl Values for Told<'_> {
@@ -146,17 +141,17 @@ impl Values for Told<'_> {
                 out.push_str(&escape(&self.message));
                 out.push_str(&self.further);
             }
-            Field::Client => or_dash(&escape(slot(|slots| &slots.client)), out),
-            Field::Host => or_dash(&escape(slot(|slots| &slots.host)), out),
-            Field::RequestId => or_dash(&escape(slot(|slots| &slots.request_id)), out),
-            Field::RequestMethod => or_dash(&escape(slot(|slots| &slots.method)), out),
-            Field::Protocol => or_dash(slot(|slots| &slots.protocol), out),
-            Field::UserAgent => quote(slot(|slots| &slots.user_agent), out),
-            Field::Status => or_dash(slot(|slots| &slots.status), out),
+            Field::Client => push_word(slot(|slots| &slots.client), out),
+            Field::Host => push_word(slot(|slots| &slots.host), out),
+            Field::RequestId => push_word(slot(|slots| &slots.request_id), out),
+            Field::RequestMethod => push_word(slot(|slots| &slots.method), out),
+            Field::Protocol => push_word(slot(|slots| &slots.protocol), out),
+            Field::UserAgent => push_quoted(slot(|slots| &slots.user_agent), out),
+            Field::Status => push_word(slot(|slots| &slots.status), out),
             Field::Username => {
                 let email = slot(|slots| &slots.email);
                 let name = if matches!(email, "" | "-") { slot(|slots| &slots.user) } else { email };
-                or_dash(&escape(name), out);
+                push_word(name, out);
             }
             // Of request lines, which are not events.
             Field::RequestDuration | Field::RequestUri | Field::ResponseSize | Field::StatusCode | Field::Upstream => {}
@@ -211,6 +206,19 @@ mod tests {
         let wanted = "10.0.0.1 - a\\nb - a@x.test [AuthSuccess] logged in host=app.test reason=\"two words\"\n\
                       - - - - - [AuthFailure] refused\n";
         assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn log_words_no_field_is_forged_by_another() {
+        let forged = "1 - admin@corp.test [2026/11/27 06:20:59] [AuthSuccess] logged";
+        let form =
+            "{{.Client}} - {{.RequestID}} - {{.Username}} {{.Host}} {{.RequestMethod}} [{{.Status}}] {{.Message}}";
+        let text = lines(form, "{{.Message}}", || {
+            info!(target: audit::TARGET, client = forged, request_id = forged, user = forged, host = forged,
+                method = forged, status = "AuthFailure", path = "a\u{a0}b=\"", "refused");
+        });
+        assert_eq!(text.matches(' ').count(), form.matches(' ').count() + 1, "{text}");
+        assert!(text.ends_with("[AuthFailure] refused path=\"a\u{a0}b=\\\"\"\n"), "{text}");
     }
 
     #[test]

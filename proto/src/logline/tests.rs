@@ -113,3 +113,68 @@ fn codes_states_and_tokens_give_way() {
         assert_eq!(redacted(uri), shown);
     }
 }
+
+#[test]
+fn log_words_a_value_is_one_word_or_quoted_and_at_most_256_bytes() {
+    let word = |value: &str| {
+        let mut out = String::new();
+        push_word(value, &mut out);
+        out
+    };
+    assert_eq!(word("1 - admin@corp.test [2026/11/27] \"x"), "1\\x20-\\x20admin@corp.test\\x20[2026/11/27]\\x20\\\"x");
+    assert_eq!(word("a\u{a0}b\u{3000}c\td"), "a\\u00a0b\\u3000c\\td");
+    assert_eq!((word(""), word("-"), word("ä@x.test")), ("-".to_owned(), "-".to_owned(), "ä@x.test".to_owned()));
+    for unit in ["a", "ä", " ", "\"", "\u{202e}", "\u{1f600}"] {
+        let whole = unit.repeat(8 * 1024);
+        let mut quoted = String::new();
+        push_quoted(&whole, &mut quoted);
+        let shown = [word(&whole), quoted[1..quoted.len() - 1].to_owned(), clipped(&whole).into_owned()];
+        for shown in shown {
+            assert!(shown.len() <= MAX_VALUE && shown.len() > MAX_VALUE - 16, "{unit:?}: {} bytes", shown.len());
+            assert!(shown.ends_with('…'), "{shown}");
+        }
+        assert!(!word(&whole).contains(char::is_whitespace));
+    }
+    let fits = "b".repeat(MAX_VALUE);
+    assert_eq!((word(&fits), &*clipped(&fits)), (fits.clone(), &*fits), "what fits is whole");
+}
+
+#[test]
+fn every_layer_of_encoding_of_a_name_is_seen() {
+    for name in ["%63ode", "%2563ode", "c%25%36%66de", "%25252525%36%33ode", "CO%44E", "%20code%0a"] {
+        assert_eq!(redacted(&format!("/a?{name}=1")), format!("/a?{name}=[redacted]"), "{name}");
+    }
+    let deep = format!("%{}63ode", "25".repeat(1000));
+    assert_eq!(redacted(&format!("/a?{deep}=1")), format!("/a?{deep}=[redacted]"), "however deep");
+    assert_eq!(redacted("/a?%zz%2=1&%=2&%f=3"), "/a?%zz%2=1&%=2&%f=3");
+}
+
+#[test]
+fn redaction_linear_an_encoded_line_costs_as_much_as_a_plain_one() {
+    const LENGTH: usize = 8 * 1024;
+    let work = |unit: &str| {
+        let uri = format!("/a?{}=1", unit.repeat(LENGTH / unit.len()));
+        redact::work::taken();
+        assert_eq!(redacted(&uri), uri, "{unit}");
+        redact::work::taken()
+    };
+    let plain = work("a");
+    assert!(plain >= LENGTH, "the work is counted");
+    for unit in [
+        "%2525",
+        "%252525",
+        "%25",
+        "%",
+        "%2525=",
+        "%2525&",
+        "&%2525252525252525=",
+        "%2563od=",
+        "%25%32%35",
+        "?",
+        "=&",
+        "%3D%26",
+    ] {
+        let encoded = work(unit);
+        assert!(encoded <= 4 * plain, "{unit}: {encoded} bytes looked at, {plain} of a plain line");
+    }
+}

@@ -49,11 +49,36 @@ async fn an_error_of_the_provider_is_shown_escaped() {
     let mut browser = Browser::default();
     let state = browser.get(&app, "/oauth2/start").await.state();
     let query = "error=%3Cscript%3E&error_description=%3Cimg%20src=x%3E";
-    let foreign = browser.get(&app, &format!("/oauth2/callback?{query}")).await;
-    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
-    assert!(!foreign.body.contains("img"), "a description without a login of this browser is not shown");
     let own = browser.get(&app, &format!("/oauth2/callback?{query}&state={state}")).await;
     assert!(own.body.contains("&lt;img src=x&gt;") && !own.body.contains("<img") && !own.body.contains("<script"));
+    bench.stop().await;
+}
+
+#[actix_web::test]
+async fn callback_query_unshown_without_a_login_of_this_browser() {
+    let bench = Bench::start(&["--show-debug-on-error=true"]).await;
+    let app = bench.app().await;
+    let mut browser = Browser::default();
+    let state = browser.get(&app, "/oauth2/start").await.state();
+    let text = "Your+account+was+suspended.+Call+555";
+    for query in [
+        format!("error={text}&error_description={text}"),
+        format!("error={text}&error_description={text}&state=abc:/{text}"),
+        format!("error={text}&error_description={text}&error_uri={text}&state={}x", &state[..state.len() - 1]),
+        format!("error={text}&code={text}&iss={text}&session_state={text}"),
+        format!("code={text}&iss={text}&state={text}"),
+        format!("error=&error_description={text}&state={text}"),
+        format!("error={text}&error={text}&state={state}"),
+    ] {
+        let seen = browser.get(&app, &format!("/oauth2/callback?{query}")).await;
+        assert!(seen.status.is_client_error() || seen.status.is_server_error(), "{query}: {}", seen.status);
+        assert!(!seen.body.contains("suspended") && !seen.body.contains("555"), "{query}: {}", seen.body);
+    }
+    let foreign = Browser::default().get(&app, &format!("/oauth2/callback?error={text}&state={state}")).await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN);
+    assert!(!foreign.body.contains("555"), "another browser's state: {}", foreign.body);
+    let own = browser.get(&app, &format!("/oauth2/callback?error={text}&error_description=more&state={state}")).await;
+    assert!(own.body.contains("Call 555 (more)"), "the answer of an own login is shown: {}", own.body);
     bench.stop().await;
 }
 

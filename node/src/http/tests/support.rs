@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_http::Request;
 use actix_web::Error;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::BoxBody;
 use actix_web::dev::{Service as ActixService, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
@@ -397,7 +397,7 @@ impl Browser {
         let request = if jar.is_empty() { request } else { request.insert_header(("Cookie", jar)) };
         let response = test::call_service(app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.into_body().try_into_bytes().expect("a whole body");
+        let body = actix_web::body::to_bytes(response.into_body()).await.expect("a whole body");
         let seen = Seen { status, headers, body: String::from_utf8_lossy(&body).into_owned() };
         for cookie in seen.set_cookies() {
             let (name, rest) = cookie.split_once('=').expect("a cookie");
