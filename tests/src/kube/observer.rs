@@ -26,6 +26,10 @@ const READERS: usize = 4;
 /// People who log in, one login after another, for the same reason.
 const NEWCOMERS: usize = 3;
 
+/// Who logs in: another person than the one whose session is watched, since so many logins of one person end the oldest
+/// of that person's sessions.
+const NEWCOMER: &str = "carol";
+
 /// Questions of one kind, in a row.
 #[derive(Clone, Debug)]
 pub struct Series {
@@ -102,7 +106,7 @@ pub struct Seen {
 }
 
 impl Observer {
-    /// Begins to ask: checks about `login`, pages and logins with the browser that it was made in.
+    /// Begins to ask: checks about `login`, pages with the browser that it was made in, and logins with others.
     pub fn begin(stage: &Stage, login: &Login, robot: &Robot) -> Result<Self, Failure> {
         let port = stage.set.manifest()?.port(&"http".into())?;
         let shared = || Arc::new(Mutex::new(Series::new()));
@@ -117,7 +121,8 @@ impl Observer {
             observer.tasks.push(tokio::spawn(ask_pages(robot.clone(), page.clone(), Arc::clone(&observer.pages))));
         }
         for _ in 0..NEWCOMERS {
-            observer.tasks.push(tokio::spawn(log_in(robot.clone(), page.clone(), Arc::clone(&observer.logins))));
+            let newcomer = stage.browser(NEWCOMER)?;
+            observer.tasks.push(tokio::spawn(log_in(newcomer, page.clone(), Arc::clone(&observer.logins))));
         }
         Ok(observer)
     }
