@@ -57,6 +57,14 @@ while IFS=$'\t' read -r name _; do
         status=1
     fi
 done <tests/scenarios.tsv
+# Each test that SECURITY.md's table names is a scenario, or part of a test's name.
+while read -r name; do
+    if ! grep -q "^$name"$'\t' tests/scenarios.tsv && ! git grep -qE "fn \w*$name" -- '*.rs'; then
+        echo "SECURITY.md names the test $name, and there is none"
+        status=1
+    fi
+done < <(sed -n '/^| Attack/,/^$/p' SECURITY.md | awk -F' \\| ' 'NR > 2 {print $NF}' | grep -oE '`[a-z0-9_.]+`' | tr -d '`' | sed 's/\..*//' | sort -u)
+
 ids() { grep -oE 'RUSTSEC-[0-9]{4}-[0-9]{4}' "$1" | sort -u; }
 if ! diff <(ids deny.toml) <(ids SECURITY.md); then
     echo "deny.toml and SECURITY.md must name the same advisories"
