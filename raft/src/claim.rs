@@ -28,6 +28,7 @@ pub enum Claim {
 pub struct Grant {
     shared: Arc<Shared>,
     attempt: AttemptId,
+    token: [u8; 16],
     client: Option<IpAddr>,
     key: Key,
 }
@@ -51,7 +52,7 @@ impl Grant {
             self.key.publish(Ok(outcome.clone()));
         }
         // The key stays until the leader knows: who comes meanwhile hears it here.
-        let end = ClaimEnd { attempt: self.attempt, client: self.client, outcome };
+        let end = ClaimEnd { attempt: self.attempt, token: self.token, client: self.client, outcome };
         // A claim that no leader hears the end of ends by itself.
         let _ = tokio::time::timeout(END_LIMIT, tell_leader(&self.shared, &end)).await;
     }
@@ -109,7 +110,8 @@ async fn ask(
         match ask_once(shared, seen, question).await {
             Ok(ClaimAnswer::Granted) => {
                 key.stop_waiting();
-                return Ok(Claim::Granted(Grant { shared: Arc::clone(shared), attempt, client, key }));
+                let token = question.token;
+                return Ok(Claim::Granted(Grant { shared: Arc::clone(shared), attempt, token, client, key }));
             }
             Ok(ClaimAnswer::Finished(outcome)) => {
                 key.publish(Ok(outcome.clone()));
@@ -167,8 +169,7 @@ async fn tell_leader(shared: &Shared, end: &ClaimEnd) {
         let seen = shared.leaders.now();
         match seen {
             Leader::Me => {
-                let (by, now) = (shared.identity.node(), shared.clock.boottime());
-                return shared.claims.end(end.attempt, by, end.client, end.outcome.clone(), now);
+                return shared.claims.end(end.clone(), shared.clock.boottime());
             }
             Leader::Other(leader) => {
                 let mut leaders = shared.leaders.clone();

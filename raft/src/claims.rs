@@ -12,7 +12,7 @@ use conclave_proto::forwarded::visitor;
 use conclave_proto::id::{AttemptId, NodeId};
 use conclave_proto::login::LONGEST_LOGIN;
 use conclave_proto::time::{Boottime, Ttl};
-use conclave_proto::wire::{AttemptOutcome, LoginRefusal};
+use conclave_proto::wire::{AttemptOutcome, ClaimEnd, LoginRefusal};
 use parking_lot::Mutex;
 
 /// A claim that is not ended ends by itself after this: longer than all calls to the provider and the
@@ -113,21 +113,15 @@ impl Claims {
     }
 
     /// Ends a claim. A refusal is remembered, even if an earlier leader granted the claim. Without an
-    /// outcome the code was not sent, and the attempt is free. An end by another than the holder
-    /// comes late: the claim was granted anew, and its new holder will end it.
-    pub(crate) fn end(
-        &self,
-        attempt: AttemptId,
-        by: NodeId,
-        client: Option<IpAddr>,
-        outcome: Option<AttemptOutcome>,
-        now: Boottime,
-    ) {
+    /// outcome the code was not sent, and the attempt is free. An end with another token than the
+    /// grant's comes late: the claim was granted anew, and its new holder will end it.
+    pub(crate) fn end(&self, end: ClaimEnd, now: Boottime) {
+        let ClaimEnd { attempt, token: ended, client, outcome } = end;
         let mut table = self.table.lock();
         table.forget_old(now);
         match table.claims.get(&attempt).map(|claim| &claim.phase) {
             Some(Phase::Refused(_)) => return,
-            Some(Phase::Held { holder, .. }) if *holder != by => return,
+            Some(Phase::Held { token, .. }) if *token != ended => return,
             Some(Phase::Held { .. }) | None => {}
         }
         table.remove(attempt);

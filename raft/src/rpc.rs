@@ -98,7 +98,7 @@ impl PeerService {
                 FrameKind::ReadIndex => answers::read_index(&shared, &payload).await,
                 FrameKind::FindSession => answers::find_session(&shared, &payload).await,
                 FrameKind::Claim => answers::claim(&shared, &head, &payload),
-                FrameKind::ClaimEnd => answers::claim_end(&shared, &head, &payload),
+                FrameKind::ClaimEnd => answers::claim_end(&shared, &payload),
                 FrameKind::Hello => answers::hello(&shared, &payload).await,
                 FrameKind::Ping => answers::ping(&shared, &payload).await,
                 FrameKind::Adopt => answers::adopt(&shared, &head, &payload).await,

@@ -105,6 +105,9 @@ impl fmt::Debug for LoginRefusal {
 pub struct ClaimEnd {
     /// The login attempt.
     pub attempt: AttemptId,
+    /// The token of the question that was granted: a word that comes late ends no later grant, not even one of the same
+    /// replica.
+    pub token: [u8; 16],
     /// The browser's address, for a leader that did not grant the claim.
     pub client: Option<IpAddr>,
     /// What came of it; none if the code was not sent, so that the attempt may be claimed anew.

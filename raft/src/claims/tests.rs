@@ -7,6 +7,13 @@ use super::*;
 const A: NodeId = NodeId::new(1);
 const B: NodeId = NodeId::new(2);
 
+const TOKEN_OF_A: [u8; 16] = [1; 16];
+const TOKEN_OF_B: [u8; 16] = [2; 16];
+
+fn end(number: usize, token: [u8; 16], client: Option<IpAddr>, outcome: Option<AttemptOutcome>) -> ClaimEnd {
+    ClaimEnd { attempt: attempt(number), token, client, outcome }
+}
+
 fn attempt(number: usize) -> AttemptId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&number.to_be_bytes());
@@ -33,12 +40,12 @@ fn refused() -> Option<AttemptOutcome> {
 fn p4_refused_stays_a_refused_attempt_is_refused_as_long_as_its_cookie_lives() {
     let claims = Claims::default();
     assert_eq!(claims.take(attempt(1), [1; 16], A, address(1), at(0)), Taken::Granted);
-    claims.end(attempt(1), A, address(1), refused(), at(10));
+    claims.end(end(1, TOKEN_OF_A, address(1), refused()), at(10));
     let life = LONGEST_LOGIN.as_millis() / 1000;
     for later in [10, 40, 9 + life] {
         assert_eq!(claims.take(attempt(1), [2; 16], B, address(2), at(later)), Taken::Refused(refusal()), "{later}");
         claims.release_holder(A);
-        claims.end(attempt(1), A, None, None, at(later));
+        claims.end(end(1, TOKEN_OF_A, None, None), at(later));
     }
     assert_eq!(claims.take(attempt(1), [2; 16], B, None, at(10 + life)), Taken::Granted, "the cookie is dead");
 }
@@ -46,7 +53,7 @@ fn p4_refused_stays_a_refused_attempt_is_refused_as_long_as_its_cookie_lives() {
 #[test]
 fn p4_refused_stays_a_new_leader_hears_of_a_refusal_that_it_did_not_grant() {
     let claims = Claims::default();
-    claims.end(attempt(1), A, address(1), refused(), at(0));
+    claims.end(end(1, TOKEN_OF_A, address(1), refused()), at(0));
     assert_eq!(claims.take(attempt(1), [2; 16], B, address(1), at(1)), Taken::Refused(refusal()));
     assert_eq!(claims.look(attempt(1), [2; 16], at(1)), Some(Taken::Refused(refusal())));
     assert_eq!(claims.look(attempt(2), [2; 16], at(1)), None);
@@ -64,9 +71,9 @@ fn a_repeated_question_of_the_holder_is_granted_again() {
 fn a_claim_ends_by_its_holder_by_loss_and_by_time() {
     let claims = Claims::default();
     claims.take(attempt(1), [1; 16], A, None, at(0));
-    claims.end(attempt(1), B, None, refused(), at(0));
+    claims.end(end(1, TOKEN_OF_B, None, refused()), at(0));
     assert_eq!(claims.take(attempt(1), [2; 16], B, None, at(0)), Taken::Held, "only its holder ends it");
-    claims.end(attempt(1), A, None, None, at(0));
+    claims.end(end(1, TOKEN_OF_A, None, None), at(0));
     assert_eq!(claims.take(attempt(1), [2; 16], B, None, at(1)), Taken::Granted, "the code was not sent");
 
     claims.release_holder(A);
@@ -79,11 +86,24 @@ fn a_claim_ends_by_its_holder_by_loss_and_by_time() {
     assert_eq!(claims.take(attempt(1), [4; 16], B, None, at(3 + life)), Taken::Granted, "its time is over");
 }
 
+/// A word that was sent twice arrives when the same replica holds the attempt anew, for another caller.
+#[test]
+fn p4_late_end_a_word_about_an_earlier_grant_ends_no_later_one_of_the_same_replica() {
+    let claims = Claims::default();
+    claims.take(attempt(1), TOKEN_OF_A, A, None, at(0));
+    claims.end(end(1, TOKEN_OF_A, None, None), at(0));
+    assert_eq!(claims.take(attempt(1), [3; 16], A, None, at(0)), Taken::Granted);
+    for outcome in [None, refused(), Some(AttemptOutcome::Session)] {
+        claims.end(end(1, TOKEN_OF_A, None, outcome), at(1));
+        assert_eq!(claims.take(attempt(1), TOKEN_OF_B, B, None, at(1)), Taken::Held, "its code is under way");
+    }
+}
+
 #[test]
 fn what_made_a_session_takes_no_room() {
     let claims = Claims::default();
     claims.take(attempt(1), [1; 16], A, address(1), at(0));
-    claims.end(attempt(1), A, address(1), Some(AttemptOutcome::Session), at(1));
+    claims.end(end(1, TOKEN_OF_A, address(1), Some(AttemptOutcome::Session)), at(1));
     let table = claims.table.lock();
     assert!(table.claims.is_empty() && table.held.is_empty() && table.visitors.is_empty());
 }
@@ -94,7 +114,7 @@ fn p4_unfinished_stays_one_visitor_pushes_out_only_its_own_oldest_refusal() {
     claims.take(attempt(0), [9; 16], A, address(1), at(0));
     claims.take(attempt(1), [9; 16], A, address(2), at(0));
     for number in 2..=MAX_CLAIMS_PER_VISITOR {
-        claims.end(attempt(number), A, address(2), refused(), at(1));
+        claims.end(end(number, TOKEN_OF_A, address(2), refused()), at(1));
     }
     let next = MAX_CLAIMS_PER_VISITOR + 1;
     assert_eq!(claims.take(attempt(next), [0; 16], A, address(2), at(2)), Taken::Granted);
@@ -121,13 +141,13 @@ fn p4_unfinished_stays_a_visitor_with_too_many_under_way_is_refused_alone() {
 #[test]
 fn p4_unfinished_stays_the_whole_table_lets_refusals_go_and_nothing_else() {
     let claims = Claims::default();
-    claims.end(attempt(0), A, None, refused(), at(0));
+    claims.end(end(0, TOKEN_OF_A, None, refused()), at(0));
     for number in 1..MAX_CLAIMS {
         assert_eq!(claims.take(attempt(number), [0; 16], A, None, at(0)), Taken::Granted);
     }
     assert_eq!(claims.take(attempt(MAX_CLAIMS), [0; 16], A, None, at(0)), Taken::Granted, "the refusal went");
     assert_eq!(claims.take(attempt(MAX_CLAIMS + 1), [0; 16], A, None, at(0)), Taken::Full);
-    claims.end(attempt(MAX_CLAIMS + 1), B, None, refused(), at(0));
+    claims.end(end(MAX_CLAIMS + 1, TOKEN_OF_B, None, refused()), at(0));
     let table = claims.table.lock();
     assert_eq!((table.claims.len(), table.held.len(), table.refused.len()), (MAX_CLAIMS, MAX_CLAIMS, 0));
 }

@@ -150,12 +150,12 @@ fn answer_of(taken: Taken) -> ClaimAnswer {
     }
 }
 
-pub(super) fn claim_end(shared: &Arc<Shared>, head: &FrameHead, payload: &[u8]) -> Answered {
+pub(super) fn claim_end(shared: &Arc<Shared>, payload: &[u8]) -> Answered {
     let end = ClaimEnd::from_bytes(payload)?;
     if !shared.leaders.is_me() {
         return Err(not_leading(shared));
     }
-    shared.claims.end(end.attempt, head.from, end.client, end.outcome, shared.clock.boottime());
+    shared.claims.end(end, shared.clock.boottime());
     Ok(Vec::new())
 }
 

@@ -84,10 +84,13 @@ fn session_and_claim_payload_bytes_are_fixed() {
     assert_golden(&ClaimAnswer::Finished(refused.clone()), "01 01000000 01000000 03000000 0200000000000000 6e6f");
     assert_golden(&ClaimAnswer::Pending, "01 02000000");
     assert_golden(&ClaimAnswer::Full, "01 03000000");
-    assert_golden(&ClaimEnd { attempt, client: None, outcome: None }, "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 00 00");
     assert_golden(
-        &ClaimEnd { attempt, client: None, outcome: Some(refused) },
-        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 00 01 01000000 03000000 0200000000000000 6e6f",
+        &ClaimEnd { attempt, token: [7; 16], client: None, outcome: None },
+        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 07070707070707070707070707070707 00 00",
+    );
+    assert_golden(
+        &ClaimEnd { attempt, token: [7; 16], client: None, outcome: Some(refused) },
+        "01 bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb 07070707070707070707070707070707 00 01 01000000 03000000 0200000000000000 6e6f",
     );
 }
 
@@ -99,7 +102,7 @@ fn damaged_payloads_are_refused_or_mean_what_they_say() {
     assert_survives_damage(&ClaimQuestion { attempt, token: [0; 16], client: None });
     assert_survives_damage(&ClaimAnswer::Finished(AttemptOutcome::Session));
     let outcome = AttemptOutcome::Refused(LoginRefusal::new(RefusalKind::Claim, "a cause".to_owned()));
-    assert_survives_damage(&ClaimEnd { attempt, client: None, outcome: Some(outcome) });
+    assert_survives_damage(&ClaimEnd { attempt, token: [0; 16], client: None, outcome: Some(outcome) });
 }
 
 #[test]
@@ -110,7 +113,8 @@ fn the_largest_refusal_fits_its_messages_and_its_numbers_are_fixed() {
         assert_eq!(refusal.cause().len(), MAX_REFUSAL_CAUSE);
         let outcome = AttemptOutcome::Refused(refusal);
         let client = Some(IpAddr::from([0xff; 16]));
-        let end = ClaimEnd { attempt: AttemptId::from_bytes([1; 16]), client, outcome: Some(outcome.clone()) };
+        let attempt = AttemptId::from_bytes([1; 16]);
+        let end = ClaimEnd { attempt, token: [0xff; 16], client, outcome: Some(outcome.clone()) };
         assert_eq!(ClaimEnd::from_bytes(&end.to_bytes()), Ok(end));
         let answer = ClaimAnswer::Finished(outcome);
         assert_eq!(answer.to_bytes()[9], number, "{kind:?}");
