@@ -10,9 +10,11 @@ build:
 
 # Installs what is missing. CI leaves nothing out, so it takes the parts of the full run.
 parts: tools
+	$(CARGO) fetch --locked
 	tests/scripts/parts.sh $(if $(CI),full)
 
 parts-full: tools
+	$(CARGO) fetch --locked
 	tests/scripts/parts.sh full
 
 # One build of everything in the dev profile, then the tests of all crates, then the scenarios at reduced counts.
