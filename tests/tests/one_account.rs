@@ -1,4 +1,4 @@
-//! One account logs in without end on small volumes: all replicas stay ready, other people log in, the
+//! One account logs in without end, a hundred times a second, on small volumes: all replicas stay ready, other people log in, the
 //! disks stay flat. Nearly full disks take no login but every sign-out; a full one can be started on.
 
 use std::path::Path;
@@ -24,6 +24,10 @@ const VOLUME: u64 = 192 * MIB;
 
 /// Browsers of the one account.
 const BROWSERS: usize = 6;
+
+/// Between two logins of one browser: a hundred a second together. The store's file grows with the number of logins, so
+/// that a faster machine would fill the same volume sooner.
+const PACE: Duration = Duration::from_millis(60);
 
 /// The default of `sessions_per_person`.
 const SESSIONS_PER_PERSON: usize = 1000;
@@ -81,7 +85,10 @@ async fn log_in_without_end(scenario: &mut Scenario, world: &World, volumes: &[V
             let (mut person, replica) = (hoarder.clone(), world.replica(at % 3));
             let (over, logins) = (Arc::clone(&over), Arc::clone(&logins));
             tokio::spawn(async move {
+                let mut pace = tokio::time::interval(PACE);
+                pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 while !over.load(Ordering::Relaxed) {
+                    pace.tick().await;
                     person.log_in(replica).await?;
                     logins.fetch_add(1, Ordering::Relaxed);
                 }

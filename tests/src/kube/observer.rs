@@ -28,7 +28,7 @@ const NEWCOMERS: usize = 3;
 
 /// Who logs in: another person than the one whose session is watched, since so many logins of one person end the oldest
 /// of that person's sessions.
-const NEWCOMER: &str = "carol";
+const NEWCOMER: &str = "admins";
 
 /// Questions of one kind, in a row.
 #[derive(Clone, Debug)]
