@@ -336,7 +336,7 @@ impl Worker {
         self.policy.get()
     }
 
-    /// Whether whoever vouched for a session at its login does so still: for a local user, the file as it is now.
+    /// Whether the source of a session's identity at login still vouches for it: for a local user, the file as it is now.
     pub fn is_vouched_for(&self, opened: &Opened) -> bool {
         match &opened.voucher {
             Voucher::Provider => true,

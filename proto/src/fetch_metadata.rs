@@ -17,7 +17,7 @@ pub enum Cause {
     SameSite,
     /// A navigation that another site caused.
     Elsewhere,
-    /// A script's read, a picture, a style, a prefetch: nobody sees the answer as a page.
+    /// A script's read, a picture, a style, a prefetch: the answer is not shown as a page.
     Background,
 }
 

@@ -94,7 +94,7 @@ pub enum Unfit {
     Empty,
 }
 
-/// A claim that keeps its owner out, as it cannot be told as it is.
+/// A claim that keeps its owner out, as it cannot be passed on as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the claim {claim} cannot reach applications as it is: it {why}")]
 pub struct UnfitClaim {

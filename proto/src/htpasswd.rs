@@ -145,7 +145,7 @@ impl LocalUsers {
         Ok(read)
     }
 
-    /// The same, unless there are none: nothing can be meant by a file that names nobody from the start.
+    /// The same, unless there are none: a file without any user has no purpose at the start.
     pub fn some(self) -> Result<Self, InvalidHtpasswd> {
         if self.is_empty() { Err(InvalidHtpasswd::Nobody) } else { Ok(self) }
     }

@@ -1,4 +1,4 @@
-//! What an oauth2-proxy leaves in browsers: how its cookies are told from others, and when one of our cookie secrets
+//! What an oauth2-proxy leaves in browsers: how its cookies differ from others, and when one of our cookie secrets
 //! proves that they are of the oauth2-proxy that stood here before.
 
 #[cfg(test)]
@@ -44,7 +44,7 @@ pub fn has_signed_form(value: &str) -> bool {
 }
 
 /// Names of the pieces `NAME_0`, `NAME_1` … in a `Cookie` header, in which oauth2-proxy's cookie store keeps a session
-/// that is too large for one cookie; each once, at most [`MAX_COOKIES_TRIED`]. Told by their names alone: each may as
+/// that is too large for one cookie; each once, at most [`MAX_COOKIES_TRIED`]. Recognised by their names alone: each may as
 /// well be the cookie of another service below the same domain.
 pub fn pieces_of<'h>(header: &'h str, name: &str) -> Vec<&'h str> {
     let is_piece = |found: &str| {

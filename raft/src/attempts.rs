@@ -75,7 +75,7 @@ pub(crate) struct Seat {
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
-    /// None if enough wait already. Called under the table's lock: nobody else adds meanwhile.
+    /// None if enough wait already. Called under the table's lock: no other caller adds meanwhile.
     fn join(count: &Arc<AtomicUsize>) -> Option<Self> {
         if count.load(Ordering::Acquire) >= MAX_WAITING {
             return None;

@@ -132,7 +132,7 @@ pub(crate) async fn judge(shared: Arc<Shared>) {
 }
 
 /// How long a disk has to have little room before that counts against readiness: disks that fill
-/// together are seen a second apart, and told of by a ping, and until then each seems the only one.
+/// together are seen a second apart, and reported by a ping, and until then each seems the only one.
 const LOW_FOR: Duration = Duration::from_secs(3);
 
 /// Between two tries to hand over for the disk's sake: each holds writes up for a moment.

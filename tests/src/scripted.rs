@@ -113,7 +113,7 @@ impl Scripted {
         self.control("bearers").await
     }
 
-    /// Tokens that each name another key that nobody publishes.
+    /// Tokens that each name another key that no issuer publishes.
     pub async fn strangers(&self, count: usize) -> Result<Vec<String>, Failure> {
         self.control(&format!("strangers?n={count}")).await
     }

@@ -1,4 +1,4 @@
-//! Anonymous floods of callbacks at a follower: nobody else notices, and the provider sees one call.
+//! Anonymous floods of callbacks at a follower: other people notice nothing, and the provider sees one call.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ const TOKEN_DELAY: Duration = Duration::from_millis(300);
 /// Between two checks of one watcher.
 const BETWEEN_CHECKS: Duration = Duration::from_millis(10);
 
-/// A browser that began a login, and the callback with which nobody ever came back to it.
+/// A browser that began a login, and its callback, which was never used.
 struct Stranger {
     robot: Robot,
     callback: Url,

@@ -13,7 +13,7 @@ use conclave_tests::workdir::WorkDir;
 use conclave_tests::world::World;
 use conclave_tests::{Failure, repository};
 
-/// Browsers trust names below `localhost` without TLS, and send `Sec-Fetch-*` to nobody else.
+/// Browsers trust names below `localhost` without TLS, and send `Sec-Fetch-*` to no other plain hosts.
 const HOST: &str = "app.localhost";
 
 /// A local user, with the password `pw`.

@@ -18,7 +18,7 @@ const EXAMPLES: [Example; 3] = [WHOAMI, HELLO, PROMETHEUS];
 const SECRET_IN_A_HEADER: &[&str] =
     &["--set-string", "extraArgs[7]=--set-basic-auth=true,extraArgs[8]=--basic-auth-password=hunter2"];
 
-/// The public port answers the check of whoever asks, without the secret; the gateways' port of each pod has it.
+/// The public port answers every check, without the secret; the gateways' port of each pod has it.
 async fn secrets_stay_inside(stage: &Stage, robot: &mut Robot, user: &str) -> Result<(), Failure> {
     let open = format!("https://{}/", stage.example.app);
     let answer = robot.get_with(&auth_page("/oauth2/auth"), &[("X-Original-URL", &open)]).await?;

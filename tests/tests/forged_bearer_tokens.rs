@@ -17,7 +17,7 @@ use conclave_tests::{Failure, http, timing};
 /// Fewer would not be every known way.
 const FORGED: usize = 90;
 
-/// Tokens of keys that nobody publishes.
+/// Tokens of keys that no issuer publishes.
 const STRANGERS: usize = 300;
 
 /// Shortest time between two fetches of keys on behalf of tokens that name an unknown one, per replica.

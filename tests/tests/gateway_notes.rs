@@ -107,7 +107,7 @@ async fn run(front: Front, note: &Note, how: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whatever a client calls itself, the app hears of nobody but the person who is logged in, if any; and a credential of its
+/// Whatever a client calls itself, the app sees only the person who is logged in, if any; and a credential of its
 /// own arrives where no login is needed.
 async fn nothing_forged(robot: &mut Robot, stand: &Stand, path: &str, aliases: bool) -> Result<(), Failure> {
     let url = stand.url(APP_HOST, path)?;

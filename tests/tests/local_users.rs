@@ -68,7 +68,7 @@ async fn local_users() -> Result<(), Failure> {
             held += 1;
         }
     }
-    // A file that names nobody any more refuses all; it is no broken file, whose predecessor stays in use.
+    // A file that no longer names a user refuses all; it is no broken file, whose predecessor stays in use.
     for (replica, file) in replicas.iter().zip(&files) {
         std::fs::write(file, "")?;
         answers(&asker, *replica, &tickets["kim"], 401).await?;

@@ -172,7 +172,7 @@ async fn the_oldest_has_ended(world: &World, first: &Login) -> Result<(), Failur
     Ok(())
 }
 
-/// All disks at once: nobody is better off, so that all stay ready.
+/// All disks at once: no replica is better off, so that all stay ready.
 async fn nearly_full_disks_take_no_login_but_every_sign_out(
     scenario: &mut Scenario,
     world: &World,

@@ -65,7 +65,7 @@ impl<'w> Stage<'w> {
         let cluster = cluster_id(own["cluster"].as_str().ok_or("no cluster")?)?;
         let head = FrameHead {
             cluster: Some(cluster),
-            // A cluster begins in its first epoch, and nobody has ended all sessions of this one.
+            // A cluster begins in its first epoch, and no rekey has ended all sessions of this one.
             epoch: Epoch::new(1),
             from: node(&status)?,
             from_name: sender.clone(),

@@ -124,7 +124,7 @@ async fn policy_holds(stage: &Stage, are_gateways_named: bool) -> Result<usize, 
     Ok(closed)
 }
 
-/// With `ingress.exposeAuth=false` nobody asks the check through nginx, in whatever spelling, while the paths beside it
+/// With `ingress.exposeAuth=false` the check cannot be asked through nginx, in any spelling, while the paths beside it
 /// are open.
 async fn check_is_closed(robot: &Robot) -> Result<(), Failure> {
     for path in ["/oauth2/auth", "/oauth2/auth?x=1", "/oauth2/%61uth", "/oauth2//auth", "/oauth2/x/../auth"] {

@@ -1,6 +1,6 @@
 //! Clients that begin a request and do not end it hold connections, and nothing else: checks and scrapes go on being
 //! answered meanwhile, and the connections are closed in time, whether the head or the body is what does not come. And a
-//! crowd of wrong passwords from one address keeps nobody else's from being checked.
+//! crowd of wrong passwords from one address keeps no other client's from being checked.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -70,7 +70,7 @@ impl InvalidInput {
     }
 }
 
-/// Which endpoint a path below the prefix or beside it is, where only the check is told from the rest.
+/// Which endpoint a path below the prefix or beside it is, where only the check is apart from the rest.
 pub fn endpoint(request: &HttpRequest, prefix: &str) -> Endpoint {
     let is_check = request.path().strip_prefix(prefix) == Some("/auth");
     if is_check { Endpoint::Auth } else { Endpoint::Browser }

@@ -35,7 +35,7 @@ pub enum Problem {
         /// For the log.
         why: &'static str,
     },
-    /// The provider's answer names an error, but belongs to no login of this browser: whoever wrote the link wrote the
+    /// The provider's answer names an error, but belongs to no login of this browser: the author of the link wrote the
     /// error, so that none of it is shown.
     #[error("the answer names an error, but this browser has no login in progress that it belongs to")]
     RefusedWithoutLogin {
@@ -65,7 +65,7 @@ pub enum Problem {
     /// A password's turn to be checked did not come.
     #[error(transparent)]
     TooBusy(#[from] TooBusy),
-    /// A claim that applications cannot be told as it is.
+    /// A claim that cannot reach applications as it is.
     #[error(transparent)]
     UnfitClaim(#[from] UnfitClaim),
     /// More than a session may hold.
@@ -196,7 +196,7 @@ impl Problem {
         }
     }
 
-    /// Whether the attempt's login cookie goes with the answer: whoever was vouched for, or came late,
+    /// Whether the attempt's login cookie goes with the answer: a person who was identified, or came late,
     /// has no more use for it. Where the provider did not vouch it stays, as in oauth2-proxy, so that
     /// the page can be asked for again.
     pub fn clears_the_attempt(&self) -> bool {

@@ -50,7 +50,7 @@ pub fn auth(answer: AuthAnswer<'_>, worker: &Worker) -> HttpResponse {
 }
 
 /// Puts what is known about a session on an answer that lets it through, as far as this listener may tell it; where a
-/// rule opens without a session, what is told of nobody.
+/// rule opens without a session, headers without an identity.
 pub fn add_session(response: &mut HttpResponse, session: Option<&Opened>, worker: &Worker) {
     let (service, arrival) = (&worker.service, worker.arrival());
     if session.is_some_and(|session| session.headers.withheld_at(arrival)) {

@@ -45,7 +45,7 @@ pub async fn sign_in(request: HttpRequest, payload: web::Payload, worker: web::D
 }
 
 /// Showing the page ends the session: who is asked to sign in must not be signed in elsewhere still. Where another
-/// site or a page's background asks, nothing is ended: a picture's address must sign nobody out.
+/// site or a page's background asks, nothing is ended: a picture's address must not sign people out.
 async fn page(
     request: &HttpRequest,
     worker: &Worker,

@@ -84,7 +84,7 @@ async fn ask_first(request: &HttpRequest, payload: web::Payload, worker: &Worker
     respond::form_page(site, StatusCode::OK, page.render(), &[])
 }
 
-/// Whether a target is at the provider: nobody else is handed a person's ID token.
+/// Whether a target is at the provider: no other server gets a person's ID token.
 fn is_the_providers(service: &Service, target: &ReturnTo, visit: &Visit<'_>) -> bool {
     let mut urls = service.provider.own_urls();
     urls.push(service.site.issuer().to_owned());
@@ -92,7 +92,7 @@ fn is_the_providers(service: &Service, target: &ReturnTo, visit: &Visit<'_>) -> 
     target.leads_to(&urls, &service.site.origin(visit))
 }
 
-/// The ID token of whoever asks: the bearer's own, or the session's; none without either.
+/// The ID token of the asker: the bearer's own, or the session's; none without either.
 fn id_token(request: &HttpRequest, worker: &Worker, standing: &Standing) -> Option<String> {
     if let Some(token) = chain::token_of(request, worker, standing) {
         return Some(token);

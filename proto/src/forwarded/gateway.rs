@@ -28,7 +28,7 @@ pub enum Gateway {
 #[error("no gateway is called {0:?}: use ingress-nginx, nginx, traefik, caddy, envoy or haproxy")]
 pub struct UnknownGateway(pub String);
 
-/// A header by which kinds of gateway are told apart.
+/// A header that distinguishes kinds of gateway.
 #[derive(Clone, Copy)]
 pub(super) struct Mark {
     /// As it is looked up: lower-case.

@@ -1,4 +1,4 @@
-//! One attempt is redeemed by one replica, and whoever floods it disturbs nothing else.
+//! One attempt is redeemed by one replica, and a flood of it disturbs nothing else.
 
 use std::time::Duration;
 

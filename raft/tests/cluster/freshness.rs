@@ -69,7 +69,7 @@ async fn a_stale_replica_is_unready_only_while_another_is_fresh() {
     let leader = cluster.leader().await;
     let others = cluster.others(leader);
     let (stale, fresh) = (others[0], others[1]);
-    // The leader's heartbeats arrive, so that nobody stands for election; only the questions to it get lost.
+    // The leader's heartbeats arrive, so that no replica stands for election; only the questions to it get lost.
     cluster.net.lose(FrameKind::ReadIndex, &cluster.replicas[leader].name);
     let is_stale = |at: usize| match cluster.store(at).readiness() {
         Readiness::NotReady(reasons) => reasons.contains(&NotReadyReason::Stale),

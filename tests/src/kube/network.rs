@@ -50,7 +50,7 @@ impl Network {
         Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 1)
     }
 
-    /// An address that nobody has, for the Service of that place in the render.
+    /// An address that is not in use, for the Service of that place in the render.
     pub fn virtual_address(&self, place: u8) -> Ipv4Addr {
         assert!(place < FIRST_POD - 2, "no address is left for a Service");
         Ipv4Addr::new(RANGE[0], RANGE[1], self.subnet, 2 + place)

@@ -25,13 +25,13 @@ use crate::oidc::{
     TokenIssuer,
 };
 
-/// Vouches for whoever the code names, or for what it claims as JSON; `pad:N` makes a session of N random-looking bytes.
+/// Vouches for the person that the code names, or for what it claims as JSON; `pad:N` makes a session of N random-looking bytes.
 #[derive(Default)]
 pub struct FakeProvider {
     id: ProviderId,
     /// Codes redeemed.
     pub redeemed: AtomicU32,
-    /// The code `held` waits until it is told to go on.
+    /// The code `held` waits for the signal to go on.
     pub go_on: tokio::sync::Notify,
 }
 
